@@ -1,0 +1,72 @@
+/** Stream sockets: TCP and Unix. TLS comes behind the same interfaces. */
+export interface Network {
+  /** @throws {NetworkError} `EADDRINUSE`, `EACCES`, ... by rejection. */
+  listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener>;
+  connect(address: Address, options?: { timeoutMs?: number }): Promise<Connection>;
+}
+
+/** `host` empty or `0.0.0.0`/`::` = every interface; `port` 0 = any free one. `path` = Unix socket. */
+export type Address = { readonly host: string; readonly port: number } | { readonly path: string };
+
+export interface Listener {
+  /** The bound address, with the real port. */
+  readonly address: Address;
+  /** Stops accepting; open connections live on. */
+  close(): Promise<void>;
+}
+
+/**
+ * One duplex byte stream. Handlers are set once, right after the connection is handed over and before the loop turns.
+ */
+export interface Connection {
+  readonly remote: Address;
+  readonly local: Address;
+  /** Set when the stream is a TLS session; what the peer proved. */
+  readonly tls: TlsIdentity | undefined;
+  /** @param handlers.data - the chunk is borrowed until the call returns: copy what is kept. */
+  setHandlers(handlers: ConnectionHandlers): void;
+  /**
+   * Queues bytes; they belong to the connection until written. Returns false when more than the high-water mark
+   * is waiting: stop producing until `drained`.
+   */
+  write(bytes: Uint8Array): boolean;
+  /** Collects the writes made until `uncork` into one system call. */
+  cork(): void;
+  uncork(): void;
+  /** Bytes accepted by `write` and not yet taken by the system. */
+  readonly waitingBytes: number;
+  pause(): void;
+  resume(): void;
+  /** Sends what is queued, then closes the sending side. */
+  end(): void;
+  /** Closes at once; queued bytes are lost. */
+  destroy(): void;
+  /** Gives the raw Node socket away (HTTP/1.1 goes to Node's own server); undefined in the simulator. */
+  detach(): unknown;
+}
+
+export interface ConnectionHandlers {
+  data(chunk: Uint8Array): void;
+  /** The peer closed its sending side. */
+  end(): void;
+  /** `waitingBytes` fell to zero after `write` returned false. */
+  drained(): void;
+  /** Exactly once, last. */
+  closed(error: NetworkError | undefined): void;
+}
+
+export interface TlsIdentity {
+  /** The peer presented a certificate that our roots verify. */
+  readonly verified: boolean;
+  readonly commonName: string | undefined;
+  readonly alpn: string | undefined;
+}
+
+export class NetworkError extends Error {
+  override readonly name = "NetworkError";
+  readonly code: string;
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

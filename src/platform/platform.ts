@@ -1,0 +1,18 @@
+/**
+ * The one boundary between quorate and the world: clock and timers, chance, disk, network and logs. Production binds
+ * it to Node (`src/platform/node/`), the simulator to virtual time, a disk that can lose and a network that can cut
+ * (`src/platform/virtual/`). Nothing above imports `node:fs`, `node:net`, `Date`, `Math.random` or timers.
+ */
+import type { Clock } from "./clock.ts";
+import type { Disk } from "./disk.ts";
+import type { Logger } from "./logger.ts";
+import type { Network } from "./network.ts";
+import type { Random } from "./random.ts";
+
+export interface Platform {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly disk: Disk;
+  readonly network: Network;
+  readonly log: Logger;
+}
