@@ -24,7 +24,7 @@ export function asBuffer(view: Uint8Array): Buffer {
 /** The smallest key greater than every key that starts with `prefix`; `[0]` (etcd's "to the end") when there is none. */
 export function prefixEnd(prefix: Uint8Array): Uint8Array {
   for (let index = prefix.length - 1; index >= 0; index--) {
-    const byte = prefix[index]!;
+    const byte = prefix[index];
     if (byte < 0xff) {
       const end = prefix.slice(0, index + 1);
       end[index] = byte + 1;
