@@ -117,7 +117,7 @@ export interface Message {
   /** Read request id in heartbeats, `CampaignTransfer` in votes. */
   context: Uint8Array;
   /** What to deliver once a storage thread has done the work; never on the wire. */
-  responses: Message[];
+  responses: readonly Message[];
 }
 
 export const ConfChangeType = { AddNode: 0, RemoveNode: 1, UpdateNode: 2, AddLearnerNode: 3 } as const;
@@ -157,9 +157,9 @@ export interface ConfChangeV2 {
   context: Uint8Array;
 }
 
-const noEntries: readonly Entry[] = Object.freeze([]);
-const noMessages: Message[] = [];
-Object.freeze(noMessages);
+// Shared and never written to: the type is read-only, and freezing would give the arrays another hidden class.
+const noEntries: readonly Entry[] = [];
+const noMessages: readonly Message[] = [];
 
 /** A message with everything else zero. Callers fill in what the type needs; the shape stays the same. */
 export function createMessage(type: MessageType, to: bigint): Message {
@@ -177,7 +177,6 @@ export function createMessage(type: MessageType, to: bigint): Message {
     reject: false,
     rejectHint: 0,
     context: emptyBytes,
-    // Frozen: whoever has responses assigns a list of their own.
     responses: noMessages,
   };
 }
