@@ -1,0 +1,146 @@
+/**
+ * What one member is told at start: plain typed values, one for each server flag that the member itself needs.
+ * The command line (`src/cli/etcd`) turns flags, environment and YAML into this; tests and the simulator build it
+ * directly with {@link memberConfig}. Flags about listeners, TLS, logs and metrics are not here: they belong to the
+ * programs around the member. Defaults are etcd 3.6's and stand only in {@link memberConfigDefaults}.
+ */
+
+/** How old revisions are compacted away without being asked: never, by age, or by count. */
+export type AutoCompaction =
+  | { readonly mode: "off" }
+  | { readonly mode: "periodic"; readonly retentionMs: number }
+  | { readonly mode: "revision"; readonly retentionRevisions: number };
+
+/** One entry of `--initial-cluster`: a member's name with all of its peer URLs. */
+export interface InitialMember {
+  readonly name: string;
+  readonly peerUrls: readonly string[];
+}
+
+/** Durations are milliseconds, sizes bytes. The flag's etcd name stands in front of each field's meaning. */
+export interface MemberConfig {
+  /** `--name`: human-readable name, published to the cluster. */
+  readonly name: string;
+  /** `--data-dir`: holds `member/snap` and, unless {@link walDir} is set, `member/wal`. */
+  readonly dataDir: string;
+  /** `--wal-dir`: the WAL's own directory; undefined puts it into the data directory. */
+  readonly walDir: string | undefined;
+
+  /** `--snapshot-count`: applied entries between two raft snapshots on disk. */
+  readonly snapshotCount: number;
+  /** `--snapshot-catchup-entries`: entries kept in memory behind a snapshot for slow followers; at least 1. */
+  readonly snapshotCatchUpEntries: number;
+  /** `--max-snapshots`: `.snap` files kept; 0 keeps all. */
+  readonly maxSnapshots: number;
+  /** `--max-wals`: WAL segments kept; 0 keeps all. */
+  readonly maxWals: number;
+  /** `--heartbeat-interval`: one raft tick. */
+  readonly heartbeatIntervalMs: number;
+  /** `--election-timeout`. */
+  readonly electionTimeoutMs: number;
+  /** `--initial-election-tick-advance`: start close to the first election instead of waiting a full timeout. */
+  readonly initialElectionTickAdvance: boolean;
+  /** `--pre-vote`. */
+  readonly preVote: boolean;
+
+  /** `--quota-backend-bytes`: 0 means 2 GiB, negative means no quota. */
+  readonly quotaBackendBytes: number;
+  /** `--backend-batch-interval`: longest time between two commits of the backend. */
+  readonly backendBatchIntervalMs: number;
+  /** `--backend-batch-limit`: writes that force a commit of the backend. */
+  readonly backendBatchLimit: number;
+  /** `--bootstrap-defrag-threshold-megabytes`: defragment at start when it frees at least this much; 0 never. */
+  readonly bootstrapDefragThresholdMegabytes: number;
+  /** Ours: most memory of the backend's page cache. */
+  readonly pageCacheBytes: number;
+  /** `--unsafe-no-fsync`: never waits for the disk; a power failure loses data. */
+  readonly unsafeNoFsync: boolean;
+
+  /** `--max-request-bytes`: largest proposal, as InternalRaftRequest bytes. */
+  readonly maxRequestBytes: number;
+  /** `--max-txn-ops`: most operations of one list of a transaction. */
+  readonly maxTxnOps: number;
+
+  /** `--initial-advertise-peer-urls`, in the form Go prints them, sorted. */
+  readonly initialAdvertisePeerUrls: readonly string[];
+  /** `--advertise-client-urls`: published to the cluster, sorted. */
+  readonly advertiseClientUrls: readonly string[];
+  /** `--initial-cluster`, used only while the data directory is new. */
+  readonly initialCluster: readonly InitialMember[];
+  /** `--initial-cluster-state`. */
+  readonly initialClusterState: "new" | "existing";
+  /** `--initial-cluster-token`. */
+  readonly initialClusterToken: string;
+  /** `--max-learners`. */
+  readonly maxLearners: number;
+  /** `--force-new-cluster`. */
+  readonly forceNewCluster: boolean;
+
+  /** `--auto-compaction-mode` with `--auto-compaction-retention`. */
+  readonly autoCompaction: AutoCompaction;
+  /** `--compaction-batch-limit`: rows looked at between two pauses of a compaction. */
+  readonly compactionBatchLimit: number;
+  /** `--compaction-sleep-interval`: the pause. */
+  readonly compactionSleepIntervalMs: number;
+
+  /** Feature gate `LeaseCheckpoint`: the leader puts remaining TTLs into the log every 5 minutes. */
+  readonly leaseCheckpoint: boolean;
+  /** Feature gate `LeaseCheckpointPersist`: remaining TTLs survive a restart also below cluster version 3.6. */
+  readonly leaseCheckpointPersist: boolean;
+
+  /** `--warning-apply-duration`: a slower apply is logged. */
+  readonly warningApplyDurationMs: number;
+  /** `--warning-unary-request-duration`: a slower request is logged. */
+  readonly warningUnaryRequestDurationMs: number;
+  /** `--watch-progress-notify-interval`. */
+  readonly watchProgressNotifyIntervalMs: number;
+  /** `--compact-hash-check-time` with feature gate `CompactHashCheck`: nothing to compare with while alone. */
+  readonly compactHashCheckTimeMs: number;
+  /** `--downgrade-check-time`: how often the leader looks whether a downgrade has finished. */
+  readonly downgradeCheckTimeMs: number;
+}
+
+/** etcd 3.6's defaults. */
+export const memberConfigDefaults = {
+  name: "default",
+  dataDir: "default.etcd",
+  walDir: undefined,
+  snapshotCount: 10_000,
+  snapshotCatchUpEntries: 5_000,
+  maxSnapshots: 5,
+  maxWals: 5,
+  heartbeatIntervalMs: 100,
+  electionTimeoutMs: 1_000,
+  initialElectionTickAdvance: true,
+  preVote: true,
+  quotaBackendBytes: 0,
+  backendBatchIntervalMs: 100,
+  backendBatchLimit: 10_000,
+  bootstrapDefragThresholdMegabytes: 0,
+  pageCacheBytes: 64 * 1024 * 1024,
+  unsafeNoFsync: false,
+  maxRequestBytes: 1_572_864,
+  maxTxnOps: 128,
+  initialAdvertisePeerUrls: ["http://localhost:2380"],
+  advertiseClientUrls: ["http://localhost:2379"],
+  initialCluster: [{ name: "default", peerUrls: ["http://localhost:2380"] }],
+  initialClusterState: "new",
+  initialClusterToken: "etcd-cluster",
+  maxLearners: 1,
+  forceNewCluster: false,
+  autoCompaction: { mode: "off" },
+  compactionBatchLimit: 1_000,
+  compactionSleepIntervalMs: 10,
+  leaseCheckpoint: false,
+  leaseCheckpointPersist: false,
+  warningApplyDurationMs: 100,
+  warningUnaryRequestDurationMs: 300,
+  watchProgressNotifyIntervalMs: 600_000,
+  compactHashCheckTimeMs: 60_000,
+  downgradeCheckTimeMs: 5_000,
+} as const satisfies MemberConfig;
+
+/** The defaults with `changes` on top. */
+export function memberConfig(changes: Partial<MemberConfig> = {}): MemberConfig {
+  return { ...memberConfigDefaults, ...changes };
+}

@@ -1,0 +1,123 @@
+/**
+ * The member as services, HTTP endpoints and programs see it: what it is, what it knows, and the two doors into the
+ * log (`propose`) and past it (`readIndex`). `startMember` in start-member.ts makes one.
+ *
+ * Nothing here allocates a promise for a request: answers come by callback, each exactly once.
+ */
+import type { AlarmStore } from "../alarm/alarm-store.ts";
+import type { Lessor } from "../lease/lessor.ts";
+import type { Membership } from "../membership/membership.ts";
+import type { Store } from "../mvcc/store.ts";
+import type { Platform } from "../platform/platform.ts";
+import type { Backend } from "../storage/backend/backend.ts";
+import type { EtcdError } from "../wire/errors.ts";
+import type { ApplyResult } from "./apply/result.ts";
+import type { MemberConfig } from "./config.ts";
+import type { Quota } from "./quota.ts";
+import type { RequestKind } from "../wire/hot/raft-request.ts";
+
+/**
+ * Outcome of one proposal, called exactly once; when it is refused before the log, possibly before `propose` has
+ * returned. A caller whose client has gone ignores it: what is in the log is applied all the same. `error` is set when the request was refused before the log, when its outcome is unknown (`timeout`, `stopped`), or
+ * when applying it failed; `result` is set otherwise.
+ */
+export type ProposalCallback = (error: EtcdError | undefined, result: ApplyResult | undefined) => void;
+
+/** Called exactly once, possibly before `readIndex` has returned: the store then shows everything committed before the call. */
+export type ReadCallback = (error: EtcdError | undefined) => void;
+
+/** What raft knows on this member right now. */
+export interface RaftState {
+  readonly term: number;
+  /** 0n while there is none. */
+  readonly leaderId: bigint;
+  readonly isLeader: boolean;
+  readonly isLearner: boolean;
+  readonly commitIndex: number;
+  /** Invariant: appliedIndex <= commitIndex. */
+  readonly appliedIndex: number;
+  /** Term of the entry at `appliedIndex`. */
+  readonly appliedTerm: number;
+}
+
+/** Counters of the member, plain numbers that only grow unless named a gauge; scraped by the metrics endpoint. */
+export interface MemberCounters {
+  leaderChanges: number;
+  proposalsCommitted: number;
+  proposalsApplied: number;
+  /** Gauge. */
+  proposalsPending: number;
+  proposalsFailed: number;
+  slowApplies: number;
+  slowReadIndexes: number;
+  readIndexesFailed: number;
+  heartbeatSendFailures: number;
+  leaseExpired: number;
+  snapshotsSaved: number;
+}
+
+/** Why the member stopped by itself: the process logs it and exits with 1. */
+export type FatalCallback = (error: Error) => void;
+
+export interface Member {
+  readonly config: MemberConfig;
+  readonly platform: Platform;
+  readonly memberId: bigint;
+  readonly clusterId: bigint;
+  readonly raft: RaftState;
+  readonly store: Store;
+  readonly lessor: Lessor;
+  readonly backend: Backend;
+  readonly alarms: AlarmStore;
+  readonly membership: Membership;
+  readonly quota: Quota;
+  readonly counters: MemberCounters;
+
+  /** Text of the storage version ("3.6.0"), or undefined when the files do not say. */
+  readonly storageVersion: string | undefined;
+  /** True once attributes are published: client requests are served from here on. Never goes back except on stop. */
+  readonly isReady: boolean;
+  /** Settles when {@link isReady} becomes true; rejects when the member stops before. */
+  whenReady(): Promise<void>;
+
+  /**
+   * Puts one request into the log and answers when it is applied here.
+   *
+   * @param kind - which field of InternalRaftRequest the request is.
+   * @param request - canonical bytes of that field's message; borrowed until the call returns (copied once, into the log entry).
+   * @param callback - see {@link ProposalCallback}. Etcd's reasons: `requestTooLarge`, `tooManyRequests`, `timeout`,
+   *   `noLeader`, `stopped`, and whatever applying the request gives.
+   */
+  propose(kind: RequestKind, request: Uint8Array, callback: ProposalCallback): void;
+
+  /**
+   * Calls back when the store shows everything that was committed before this call (a linearizable read may then be
+   * served from it). Calls made in one turn of the loop share one confirmation; no call waits for the disk.
+   * Reasons: `timeout`, `leaderChanged`, `noLeader`, `stopped`.
+   */
+  readIndex(callback: ReadCallback): void;
+
+  /** A fresh id, unique over members and restarts: lease ids are made from it as etcd does (`id & 2^63-1`). */
+  nextRequestId(): bigint;
+
+  /** Deadline of internal requests: 5 s + 2 election timeouts. */
+  readonly requestTimeoutMs: number;
+
+  /**
+   * Renews a lease on the primary lessor without using the log; calls back with its TTL in seconds.
+   * Reasons: `leaseNotFound`, `noLeader`, `timeout`, `stopped`.
+   */
+  renewLease(leaseId: bigint, callback: (error: EtcdError | undefined, ttlSeconds: number) => void): void;
+
+  /** Raises the NOSPACE alarm of this member through the log; for the quota check in front of `propose`. */
+  raiseNoSpaceAlarm(): void;
+
+  /** Set by the program around the member; called at most once. The member has already stopped serving. */
+  onFatal: FatalCallback | undefined;
+
+  /** Called on every change of leader or of readiness; returns the unsubscribe function. */
+  onLeadershipChange(callback: () => void): () => void;
+
+  /** Stops in etcd's order: refuse, finish what is in the log, sync, close files. Idempotent. */
+  stop(): Promise<void>;
+}
