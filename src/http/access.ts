@@ -1,0 +1,55 @@
+/** Who may call the client's HTTP pages: the host whitelist (against DNS rebinding, CVE-2018-5702) and CORS. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { sendError } from "./responses.ts";
+
+export interface AccessRules {
+  /** `*` alone allows every origin. */
+  readonly cors: readonly string[];
+  /** `*`, or nothing at all, allows every host. */
+  readonly hostWhitelist: readonly string[];
+}
+
+/** Sets the CORS headers and answers what needs no page. @returns true when the request was answered. */
+export function answeredByRules(rules: AccessRules, request: IncomingMessage, response: ServerResponse): boolean {
+  const host = hostName(request.headers.host ?? "");
+  const allHosts = rules.hostWhitelist.length === 0 || rules.hostWhitelist.includes("*");
+  if (!allHosts && !rules.hostWhitelist.includes(host)) {
+    sendError(response, 421, unrecognisedHost(host));
+    return true;
+  }
+  const origin = allowedOrigin(rules.cors, request.headers.origin);
+  if (origin !== undefined) {
+    response.setHeader("Access-Control-Allow-Methods", "POST, GET, OPTIONS, PUT, DELETE");
+    response.setHeader("Access-Control-Allow-Origin", origin);
+    response.setHeader("Access-Control-Allow-Headers", "accept, content-type, authorization");
+  }
+  if (request.method !== "OPTIONS") return false;
+  response.writeHead(200, { "Content-Length": 0 });
+  response.end();
+  return true;
+}
+
+function allowedOrigin(cors: readonly string[], origin: string | undefined): string | undefined {
+  if (cors.includes("*")) return "*";
+  return origin !== undefined && cors.includes(origin) ? origin : undefined;
+}
+
+function hostName(header: string): string {
+  const bracketed = /^\[([^\]]*)\]/.exec(header);
+  if (bracketed !== null) return bracketed[1];
+  const colon = header.lastIndexOf(":");
+  return colon < 0 ? header : header.slice(0, colon);
+}
+
+function unrecognisedHost(host: string): string {
+  return `
+etcd does not know the Host of this request, ${JSON.stringify(host)}.
+
+It was refused so that a web page cannot reach this member by DNS rebinding (CVE-2018-5702). To let it through, either:
+
+- use TLS between the client and etcd, or
+- add the host to the list of known ones:
+
+  etcd --host-whitelist ${JSON.stringify(host)}
+`;
+}

@@ -1,0 +1,145 @@
+import { createServer, type AddressInfo } from "node:net";
+import { afterEach, expect, test } from "vitest";
+import type { Logger } from "../platform/logger.ts";
+import type { AccessRules } from "./access.ts";
+import { HealthCounters, healthPages, type HealthSource } from "./health.ts";
+import { HttpServer } from "./server.ts";
+import { versionPage } from "./version.ts";
+
+const quiet: Logger = {
+  enabled: () => false,
+  log: () => {},
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+  fatal: () => {},
+  withCaller: () => quiet,
+};
+
+const closers: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closers.splice(0)) close();
+});
+
+interface Fake {
+  hasLeader: boolean;
+  isLearner: boolean;
+  alarms: string[];
+  readError: Error | undefined;
+}
+
+async function start({ access, ...state }: Partial<Fake> & { access?: AccessRules } = {}) {
+  const fake: Fake = { hasLeader: true, isLearner: false, alarms: [], readError: undefined, ...state };
+  const source: HealthSource = {
+    get hasLeader() {
+      return fake.hasLeader;
+    },
+    get isLearner() {
+      return fake.isLearner;
+    },
+    get alarms() {
+      return fake.alarms;
+    },
+    read: (serializable, callback) => queueMicrotask(() => callback(serializable ? undefined : fake.readError)),
+  };
+  const counters = new HealthCounters();
+  const pages = healthPages(source, counters, quiet);
+  pages.set(
+    "/version",
+    versionPage(() => ({ server: "3.6.14", cluster: "3.6.0", storage: undefined })),
+  );
+  const http = new HttpServer({ pages, access });
+  const listener = createServer((socket) => http.handleSocket(socket));
+  await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+  closers.push(() => {
+    http.destroy();
+    listener.close();
+  });
+  const base = `http://127.0.0.1:${(listener.address() as AddressInfo).port}`;
+  return { base, counters, get: (path: string, init?: RequestInit) => fetch(base + path, init) };
+}
+
+async function shown(response: Response): Promise<[number, string]> {
+  return [response.status, await response.text()];
+}
+
+test("/version tells the versions and what is not known yet", async () => {
+  const { get } = await start();
+  expect(await shown(await get("/version"))).toEqual([
+    200,
+    '{"etcdserver":"3.6.14","etcdcluster":"3.6.0","storage":"unknown"}',
+  ]);
+});
+
+test("pages that are read answer 405 to anything but GET", async () => {
+  const { get } = await start();
+  for (const path of ["/version", "/health", "/livez"]) {
+    const response = await get(path, { method: "POST" });
+    expect(response.headers.get("allow")).toBe("GET");
+    expect(await shown(response)).toEqual([405, "Method Not Allowed\n"]);
+  }
+});
+
+test("an unknown path is 404 in Go's words", async () => {
+  const { get } = await start();
+  expect(await shown(await get("/nope"))).toEqual([404, "404 page not found\n"]);
+});
+
+test("/health is true on a healthy member", async () => {
+  const { get, counters } = await start();
+  expect(await shown(await get("/health"))).toEqual([200, '{"health":"true","reason":""}']);
+  expect(counters.successes).toBe(1);
+});
+
+test.each([
+  [{ alarms: ["NOSPACE"] }, "", "ALARM NOSPACE"],
+  [{ alarms: ["NOSPACE", "CORRUPT"] }, "?exclude=NOSPACE", "ALARM CORRUPT"],
+  [{ hasLeader: false }, "", "RAFT NO LEADER"],
+  [{ readError: new Error("etcdserver: request timed out") }, "", "RANGE ERROR:etcdserver: request timed out"],
+])("/health of %j with %j fails for %s", async (state, query, reason) => {
+  const { get } = await start(state);
+  expect(await shown(await get(`/health${query}`))).toEqual([503, `${JSON.stringify({ health: "false", reason })}\n`]);
+});
+
+test("a serializable health check needs no leader", async () => {
+  const { get } = await start({ hasLeader: false, readError: new Error("no") });
+  expect((await get("/health?serializable=true")).status).toBe(200);
+});
+
+test("/readyz shows each check when asked", async () => {
+  const { get } = await start();
+  expect(await shown(await get("/readyz?verbose"))).toEqual([
+    200,
+    "[+]data_corruption ok\n[+]serializable_read ok\n[+]linearizable_read ok\n[+]non_learner ok\nok\n",
+  ]);
+  expect(await shown(await get("/readyz"))).toEqual([200, "ok\n"]);
+});
+
+test("/readyz names what failed, unless it is excluded", async () => {
+  const { get, counters } = await start({ readError: new Error("boom"), isLearner: true });
+  expect(await shown(await get("/readyz"))).toEqual([
+    503,
+    "[+]data_corruption ok\n[+]serializable_read ok\n[-]linearizable_read failed: boom\n[-]non_learner failed: not supported for learner\n\n",
+  ]);
+  expect((await get("/readyz?exclude=linearizable_read&exclude=non_learner")).status).toBe(200);
+  expect((await get("/readyz/non_learner")).status).toBe(503);
+  expect((await get("/livez/serializable_read")).status).toBe(200);
+  expect(counters.checks.get("readyz/non_learner")).toEqual({ lastPassed: false, passed: 0, failed: 2 });
+});
+
+test("a host outside the whitelist is misdirected", async () => {
+  const { get } = await start({ access: { cors: ["*"], hostWhitelist: ["example.com"] } });
+  const response = await get("/version");
+  expect(response.status).toBe(421);
+  expect(await response.text()).toContain("CVE-2018-5702");
+});
+
+test("CORS headers stand on every answer of an allowed origin", async () => {
+  const { get } = await start({ access: { cors: ["http://a.example:80"], hostWhitelist: ["*"] } });
+  const allowed = await get("/nope", { headers: { origin: "http://a.example:80" } });
+  expect(allowed.headers.get("access-control-allow-origin")).toBe("http://a.example:80");
+  const other = await get("/version", { headers: { origin: "http://b.example" } });
+  expect(other.headers.get("access-control-allow-origin")).toBeNull();
+  expect((await get("/any", { method: "OPTIONS" })).status).toBe(200);
+});

@@ -1,0 +1,41 @@
+/** How etcd's HTTP pages answer: plain text with a final newline for errors, as Go's `http.Error` writes them. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+
+export type Page = (request: IncomingMessage, response: ServerResponse, url: URL) => void;
+
+const plainText = "text/plain; charset=utf-8";
+
+/** `text` plus a newline, marked as text that must not be sniffed. */
+export function sendError(response: ServerResponse, status: number, text: string): void {
+  send(response, status, `${text}\n`, { "Content-Type": plainText, "X-Content-Type-Options": "nosniff" });
+}
+
+export function sendText(response: ServerResponse, text: string, headers: Record<string, string> = {}): void {
+  send(response, 200, text, { "Content-Type": plainText, ...headers });
+}
+
+export function sendJson(
+  response: ServerResponse,
+  status: number,
+  text: string,
+  headers: Record<string, string> = {},
+): void {
+  send(response, status, text, { "Content-Type": "application/json", ...headers });
+}
+
+function send(response: ServerResponse, status: number, body: string, headers: Record<string, string>): void {
+  response.writeHead(status, { ...headers, "Content-Length": Buffer.byteLength(body) });
+  response.end(body);
+}
+
+export function notFound(response: ServerResponse): void {
+  sendError(response, 404, "404 page not found");
+}
+
+/** Answers 405 and returns false unless the request is a GET. */
+export function onlyGet(request: IncomingMessage, response: ServerResponse): boolean {
+  if (request.method === "GET") return true;
+  response.setHeader("Allow", "GET");
+  sendError(response, 405, "Method Not Allowed");
+  return false;
+}
