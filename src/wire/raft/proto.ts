@@ -92,7 +92,7 @@ export class Reader {
   /** The next field's key (number << 3 | wire type), or 0 at the end of the message. */
   key(): number {
     if (this.position >= this.end) return 0;
-    const first = this.bytes[this.position]!;
+    const first = this.bytes[this.position];
     if (first < 0x80) {
       this.position++;
       if (first < 8) throw new RaftDecodeError("field number 0");
@@ -181,7 +181,7 @@ export class Reader {
 
   #byte(): number {
     if (this.position >= this.end) throw new RaftDecodeError("unexpected end of message");
-    return this.bytes[this.position++]!;
+    return this.bytes[this.position++];
   }
 
   /** Reads a varint into two 32-bit halves: bits 0-27 | 28-55 | 56-63, put together at the end. */
