@@ -16,7 +16,8 @@ export interface Listener {
 }
 
 /**
- * One duplex byte stream. Handlers are set once, right after the connection is handed over and before the loop turns.
+ * One duplex byte stream. Handlers are set right after the connection is handed over and before the loop turns; a later
+ * owner (the sniffer hands over to the gRPC server) replaces them by setting its own.
  */
 export interface Connection {
   readonly remote: Address;

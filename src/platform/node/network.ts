@@ -1,0 +1,214 @@
+/**
+ * Sockets of the Node binding: TCP and Unix streams over node:net.
+ *
+ * A chunk handed to `data` is borrowed, so nothing here keeps it. Writes go straight to the socket, which tries the
+ * system call at once; only what the system did not take waits (`waitingBytes`).
+ */
+import * as net from "node:net";
+import {
+  type Address,
+  type Connection,
+  type ConnectionHandlers,
+  type Listener,
+  type Network,
+  NetworkError,
+  type TlsIdentity,
+} from "../network.ts";
+
+/** `write` returns false when more than this waits in the process; about what a fast link drains in a few ms. */
+const WAITING_BYTES_HIGH = 256 << 10;
+/** Pending connections in the kernel; Linux cuts it to net.core.somaxconn, which is also what Go asks for. */
+const BACKLOG = 4096;
+/** etcd's TCP keep-alive period on accepted connections. */
+const KEEP_ALIVE_MS = 30_000;
+
+export class NodeNetwork implements Network {
+  listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener> {
+    const server = net.createServer(
+      {
+        allowHalfOpen: true,
+        noDelay: true,
+        keepAlive: true,
+        keepAliveInitialDelay: KEEP_ALIVE_MS,
+        highWaterMark: WAITING_BYTES_HIGH,
+      },
+      (socket) => onConnection(new NodeConnection(socket)),
+    );
+    return new Promise((resolve, reject) => {
+      server.once("error", (error) => reject(networkError(error)));
+      server.listen({ ...listenTarget(address), backlog: BACKLOG }, () => {
+        server.removeAllListeners("error");
+        // An accept that fails (EMFILE) concerns one connection, which the peer sees closed; the listener lives on.
+        server.on("error", () => undefined);
+        resolve(new NodeListener(server));
+      });
+    });
+  }
+
+  connect(address: Address, options?: { timeoutMs?: number }): Promise<Connection> {
+    const target = "path" in address ? { path: address.path } : { host: address.host, port: address.port };
+    const settings = {
+      ...target,
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_MS,
+      highWaterMark: WAITING_BYTES_HIGH, // a stream option: known to Socket, missing in its types
+    };
+    const socket = net.connect(settings);
+    return new Promise((resolve, reject) => {
+      const timeoutMs = options?.timeoutMs ?? 0;
+      const timer = timeoutMs > 0 ? setTimeout(() => socket.destroy(timedOut(timeoutMs)), timeoutMs) : undefined;
+      const fail = (error: Error): void => {
+        clearTimeout(timer);
+        reject(networkError(error));
+      };
+      socket.once("error", fail);
+      socket.once("connect", () => {
+        clearTimeout(timer);
+        socket.removeListener("error", fail);
+        resolve(new NodeConnection(socket));
+      });
+    });
+  }
+}
+
+/** As in Go, an unspecified host (also `0.0.0.0`) means IPv6 and IPv4 alike where the system has both. */
+function listenTarget(address: Address): net.ListenOptions {
+  if ("path" in address) return { path: address.path };
+  const { host, port } = address;
+  if (host === "" || host === "0.0.0.0" || host === "::") return { port };
+  return { host, port };
+}
+
+class NodeListener implements Listener {
+  readonly address: Address;
+  readonly #server: net.Server;
+
+  constructor(server: net.Server) {
+    this.#server = server;
+    const bound = server.address();
+    if (bound === null || typeof bound === "string") this.address = { path: bound ?? "" };
+    else this.address = { host: bound.address, port: bound.port };
+  }
+
+  /** The socket is closed when this returns; node's own callback would wait for the open connections too. */
+  close(): Promise<void> {
+    this.#server.close();
+    return Promise.resolve();
+  }
+}
+
+class NodeConnection implements Connection {
+  readonly tls: TlsIdentity | undefined = undefined;
+  readonly #socket: net.Socket;
+  #handlers: ConnectionHandlers | undefined;
+  #error: NetworkError | undefined;
+  /** `write` returned false and `drained` has not been called since. */
+  #full = false;
+
+  constructor(socket: net.Socket) {
+    this.#socket = socket;
+    socket.on("error", this.#onError);
+  }
+
+  get remote(): Address {
+    const { remoteAddress, remotePort } = this.#socket;
+    return remoteAddress === undefined ? { path: "" } : { host: remoteAddress, port: remotePort ?? 0 };
+  }
+
+  get local(): Address {
+    const { localAddress, localPort } = this.#socket;
+    return localAddress === undefined ? { path: "" } : { host: localAddress, port: localPort ?? 0 };
+  }
+
+  get waitingBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  setHandlers(handlers: ConnectionHandlers): void {
+    const first = this.#handlers === undefined;
+    this.#handlers = handlers;
+    if (!first) return;
+    const socket = this.#socket;
+    socket.on("data", this.#onData);
+    socket.on("end", this.#onEnd);
+    socket.on("drain", this.#onDrain);
+    socket.on("close", this.#onClose);
+  }
+
+  write(bytes: Uint8Array): boolean {
+    const socket = this.#socket;
+    if (socket.destroyed || socket.writableEnded) return true; // `closed` tells the owner; nothing will drain
+    socket.write(bytes);
+    if (socket.writableLength <= WAITING_BYTES_HIGH) return true;
+    this.#full = true;
+    return false;
+  }
+
+  cork(): void {
+    this.#socket.cork();
+  }
+
+  uncork(): void {
+    this.#socket.uncork();
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /**
+   * Gives away the `net.Socket`, paused and without our listeners: `unshift` the bytes already read, hand it on
+   * (`server.emit("connection", socket)`), then `resume()` it. Callable from within `data`.
+   */
+  detach(): net.Socket {
+    const socket = this.#socket;
+    this.#handlers = undefined;
+    socket.pause();
+    socket.off("error", this.#onError);
+    socket.off("data", this.#onData);
+    socket.off("end", this.#onEnd);
+    socket.off("drain", this.#onDrain);
+    socket.off("close", this.#onClose);
+    return socket;
+  }
+
+  readonly #onData = (chunk: Uint8Array): void => this.#handlers?.data(chunk);
+
+  readonly #onEnd = (): void => this.#handlers?.end();
+
+  /** Node also emits `drain` after a write that went through at once; only a `write` that said false is answered. */
+  readonly #onDrain = (): void => {
+    if (!this.#full) return;
+    this.#full = false;
+    this.#handlers?.drained();
+  };
+
+  readonly #onError = (error: Error): void => {
+    this.#error = networkError(error);
+  };
+
+  readonly #onClose = (): void => this.#handlers?.closed(this.#error);
+}
+
+function timedOut(timeoutMs: number): NetworkError {
+  return new NetworkError("ETIMEDOUT", `connect timed out after ${timeoutMs} ms`);
+}
+
+function networkError(cause: Error): NetworkError {
+  if (cause instanceof NetworkError) return cause;
+  return new NetworkError((cause as NodeJS.ErrnoException).code ?? "EIO", cause.message, { cause });
+}
