@@ -1,0 +1,123 @@
+/**
+ * The member's sockets: listen URLs become bound listeners; what they accept waits until the member is ready and is
+ * then sniffed and handed to gRPC or HTTP.
+ */
+import type { Duplex } from "node:stream";
+import { sniffConnection } from "../../http2/sniff.ts";
+import type { GrpcServer } from "../../grpc/server.ts";
+import type { HttpServer } from "../../http/server.ts";
+import { NetworkError, type Address, type Connection, type Listener } from "../../platform/network.ts";
+import type { Platform } from "../../platform/platform.ts";
+
+/** Most connections that wait for the member to become ready; more are closed at once. */
+const waitingConnectionsMax = 4096;
+
+/** A port that cannot be had; the text is Go's. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+}
+
+/** What a listener serves; without `grpc` an HTTP/2 client is closed, without `http` an HTTP/1.1 client. */
+export interface Service {
+  readonly grpc?: GrpcServer | undefined;
+  readonly http?: HttpServer | undefined;
+}
+
+/** Bound sockets of one kind (client, peer, metrics). Owner of the listeners and of connections that still wait. */
+export class Listeners {
+  readonly #platform: Platform;
+  readonly #listeners: Listener[] = [];
+  readonly #waiting: Connection[] = [];
+  #service: Service | undefined;
+
+  constructor(platform: Platform) {
+    this.#platform = platform;
+  }
+
+  /**
+   * Binds one URL. Accepted connections wait for {@link serve}.
+   *
+   * @throws {ListenError} `listen tcp 127.0.0.1:2379: bind: address already in use`.
+   */
+  async bind(url: string): Promise<void> {
+    const address = toAddress(url);
+    if ("path" in address && this.#platform.disk.exists(address.path)) this.#platform.disk.remove(address.path);
+    try {
+      this.#listeners.push(await this.#platform.network.listen(address, (connection) => this.#accept(connection)));
+    } catch (cause) {
+      throw new ListenError(`${describe(address)}: ${reason(cause)}`, { cause });
+    }
+  }
+
+  /** Starts serving what waits and what comes. */
+  serve(service: Service): void {
+    this.#service = service;
+    for (const connection of this.#waiting.splice(0)) this.#hand(connection, service);
+  }
+
+  get addresses(): Address[] {
+    return this.#listeners.map((listener) => listener.address);
+  }
+
+  /** Stops accepting; connections live on in their servers. */
+  async close(): Promise<void> {
+    for (const connection of this.#waiting.splice(0)) connection.destroy();
+    await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
+  }
+
+  #accept(connection: Connection): void {
+    if (this.#service !== undefined) this.#hand(connection, this.#service);
+    else if (this.#waiting.length < waitingConnectionsMax) this.#waiting.push(connection);
+    else connection.destroy();
+  }
+
+  #hand(connection: Connection, { grpc, http }: Service): void {
+    sniffConnection(connection, this.#platform.clock, {
+      http2(accepted, firstBytes) {
+        if (grpc === undefined) accepted.destroy();
+        else grpc.handleConnection(accepted, firstBytes);
+      },
+      http1(accepted, firstBytes) {
+        if (http === undefined) {
+          accepted.destroy();
+          return;
+        }
+        const socket = accepted.detach() as Duplex;
+        socket.unshift(firstBytes);
+        http.handleSocket(socket);
+        socket.resume();
+      },
+    });
+  }
+}
+
+/** `http://host:port`, or `unix://name:port`, which names the socket file `name:port`. */
+function toAddress(url: string): Address {
+  const unix = /^unixs?:\/\/(.*)$/.exec(url);
+  if (unix !== null) return { path: unix[1] };
+  const host = url.replace(/^https?:\/\//, "").replace(/[/?#].*$/, "");
+  const colon = host.lastIndexOf(":");
+  const name = host.slice(0, colon).replace(/^\[|\]$/g, "");
+  // Go resolves localhost to IPv4 first; Node would take whatever the resolver names first.
+  return { host: name === "localhost" ? "127.0.0.1" : name, port: Number(host.slice(colon + 1)) };
+}
+
+function describe(address: Address): string {
+  if ("path" in address) return `listen unix ${address.path}`;
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  return `listen tcp ${host}:${address.port}`;
+}
+
+function reason(cause: unknown): string {
+  if (!(cause instanceof NetworkError)) return cause instanceof Error ? cause.message : String(cause);
+  switch (cause.code) {
+    case "EADDRINUSE":
+      return "bind: address already in use";
+    case "EACCES":
+      return "bind: permission denied";
+    case "EADDRNOTAVAIL":
+      return "bind: cannot assign requested address";
+    default:
+      return `bind: ${cause.message}`;
+  }
+}

@@ -1,0 +1,109 @@
+/** `etcd`: from the command line to a running member, and its end. */
+import { readFileSync } from "node:fs";
+import type { Logger } from "../../platform/logger.ts";
+import { createNodePlatform, createStderrLogger } from "../../platform/node/index.ts";
+import { FileUrlError } from "./config-file.ts";
+import { ShadowedVariableError } from "./environment.ts";
+import { help, usage } from "./help.ts";
+import { createLogger, UnknownLevelError } from "./logging.ts";
+import { notifyReady } from "./notify.ts";
+import { parseArguments, UsageError } from "./parse.ts";
+import { asError, exitCodes, exitOnBugs, stopOnSignals } from "./process-exit.ts";
+import { runMember } from "./run-member.ts";
+import { resolveSettings, type Settings } from "./settings.ts";
+import { versionText } from "./version.ts";
+
+export async function main(args: readonly string[]): Promise<void> {
+  const settings = readSettings(args);
+  const log = openLog(settings);
+  exitOnBugs(log);
+  log.info("Running: ", { args: ["etcd", ...args] });
+  if (settings.file !== undefined) {
+    log.info(
+      "loaded server configuration, other configuration command line flags and environment variables will be ignored if provided",
+      { path: settings.file },
+    );
+  }
+  for (const warning of settings.warnings) log.warn(warning);
+  const platform = createNodePlatform({ log });
+  const fail = (error: Error): void => {
+    log.fatal("the member stops: what it was told to keep could not be kept", { error });
+    process.exit(exitCodes.failed);
+  };
+  try {
+    const running = await runMember({ settings, platform, onFatal: fail });
+    stopOnSignals(log, () => running.stop());
+    notifyReady(log);
+  } catch (error) {
+    log.fatal("discovery failed", { error: asError(error) });
+    process.exit(exitCodes.failed);
+  }
+}
+
+/** Settings, or the end of the process: help and version, mistakes in the flags (2) and in their values (1). */
+function readSettings(args: readonly string[]): Settings {
+  const log = createStderrLogger("info").withCaller("cli/etcd/settings.ts");
+  try {
+    const parsed = parseArguments(args);
+    if (parsed.help) {
+      process.stderr.write(usage);
+      process.stdout.write(help());
+      process.exit(exitCodes.stopped);
+    }
+    if (parsed.given.get("version") === true && parsed.rest.length === 0) {
+      process.stdout.write(`${versionText("etcd")}\n`);
+      process.exit(exitCodes.stopped);
+    }
+    for (const name of parsed.ignored) log.warn("flag is no longer supported - ignoring", { flag: name });
+    return resolveSettings(parsed, { environment: process.env, log, readFile: readText });
+  } catch (error) {
+    process.exit(reportBadSettings(log, error));
+  }
+}
+
+/** Prints what is wrong where etcd prints it. @returns the exit code. */
+function reportBadSettings(log: Logger, error: unknown): number {
+  if (error instanceof UsageError) {
+    process.stderr.write(`${error.message}\n${usage}\n`);
+    return exitCodes.usage;
+  }
+  if (error instanceof FileUrlError) {
+    process.stderr.write(`${error.message}\n`);
+    return exitCodes.failed;
+  }
+  if (error instanceof ShadowedVariableError) {
+    log.fatal(error.message, { "environment-variable": error.variable });
+    return exitCodes.failed;
+  }
+  log.warn("failed to verify flags", { error: asError(error) });
+  if (asError(error).message.startsWith("--advertise-client-urls is required")) {
+    log.warn("advertise client URLs are not set", { error: asError(error) });
+  }
+  return exitCodes.failed;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const reason = code === "ENOENT" ? "no such file or directory" : code === "EACCES" ? "permission denied" : code;
+    throw new Error(`open ${path}: ${reason}`, { cause });
+  }
+}
+
+function openLog({ values }: Settings): Logger {
+  try {
+    return createLogger(
+      {
+        level: values["log-level"],
+        format: values["log-format"] === "console" ? "console" : "json",
+        outputs: values["log-outputs"],
+      },
+      createNodePlatform({ log: createStderrLogger("info") }).clock,
+    ).withCaller("cli/etcd/main.ts");
+  } catch (error) {
+    process.stderr.write(`etcd: cannot set up the log: ${asError(error).message}\n`);
+    process.exit(error instanceof UnknownLevelError ? exitCodes.panicked : exitCodes.failed);
+  }
+}

@@ -1,0 +1,256 @@
+/**
+ * A member with its doors: binds the listeners, starts the member behind them, serves when it is ready, and stops in
+ * etcd's order. The command line runs one of these a process.
+ */
+import { GrpcServer } from "../../grpc/server.ts";
+import { HealthService } from "../../grpc/health.ts";
+import type { AccessRules } from "../../http/access.ts";
+import { HealthCounters, healthPages } from "../../http/health.ts";
+import { memberHealth } from "../../http/member-health.ts";
+import { peerPages } from "../../http/peer-pages.ts";
+import type { Page } from "../../http/responses.ts";
+import { HttpServer } from "../../http/server.ts";
+import { versionPage } from "../../http/version.ts";
+import { formatVersion } from "../../membership/version.ts";
+import type { Logger } from "../../platform/logger.ts";
+import type { Platform } from "../../platform/platform.ts";
+import type { Member } from "../../server/member.ts";
+import { registerServices } from "../../server/services/register.ts";
+import { startMember } from "../../server/start-member.ts";
+import { ListenError, Listeners } from "./listeners.ts";
+import type { Settings } from "./settings.ts";
+import { etcdVersion, goArchitecture } from "./version.ts";
+
+/** gRPC's own share on top of the largest request, as etcd. */
+const grpcOverheadBytes = 512 * 1024;
+/** How long running calls may take to end on a graceful stop before their connections are closed. */
+const drainTimeoutMs = 5_000;
+
+export interface RunOptions {
+  readonly settings: Settings;
+  readonly platform: Platform;
+  /** The member stopped by itself and cannot go on. */
+  readonly onFatal: (error: Error) => void;
+}
+
+export interface RunningMember {
+  readonly member: Member;
+  /** Refuses new work, lets running calls end, makes everything durable. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Resolves when the member serves clients.
+ *
+ * @throws {ListenError} before anything is written, when a port cannot be had.
+ * @throws {Error} when the data directory cannot be used.
+ */
+export async function runMember({ settings, platform, onFatal }: RunOptions): Promise<RunningMember> {
+  const { values } = settings;
+  const log = platform.log.withCaller("cli/etcd/run-member.ts");
+  announceDataDirectory(settings, platform, log);
+  const doors = new Doors(platform);
+  try {
+    await doors.bind(settings, log);
+    log.info("starting an etcd server", effectiveConfiguration(settings));
+    const member = await startMember(settings.member, platform);
+    member.onFatal = onFatal;
+    const grpc = new GrpcServer({
+      clock: platform.clock,
+      maxReceiveBytes: values["max-request-bytes"] + grpcOverheadBytes,
+      maxConcurrentStreams: values["max-concurrent-streams"],
+      keepaliveMinTimeMs: values["grpc-keepalive-min-time"],
+      keepaliveIntervalMs: values["grpc-keepalive-interval"],
+      keepaliveTimeoutMs: values["grpc-keepalive-timeout"],
+    });
+    const health = new HealthService();
+    health.register(grpc);
+    registerServices(grpc, member);
+    await doors.openPeers(member, log);
+    await member.whenReady();
+    log.info("ready to serve client requests");
+    doors.openClients({ settings, member, grpc, log });
+    return { member, stop: once(() => stop({ doors, grpc, health, member, platform, log })) };
+  } catch (error) {
+    await doors.close();
+    throw error;
+  }
+}
+
+/** All sockets and HTTP servers of a member. */
+class Doors {
+  readonly #client: Listeners;
+  readonly #clientHttp: Listeners;
+  readonly #metrics: Listeners;
+  readonly #peer: Listeners;
+  readonly #httpServers: HttpServer[] = [];
+
+  constructor(platform: Platform) {
+    this.#client = new Listeners(platform);
+    this.#clientHttp = new Listeners(platform);
+    this.#metrics = new Listeners(platform);
+    this.#peer = new Listeners(platform);
+  }
+
+  async bind({ values }: Settings, log: Logger): Promise<void> {
+    const both = values["listen-client-urls"].find((url) => values["listen-client-http-urls"].includes(url));
+    if (both !== undefined) {
+      throw new ListenError(
+        `cannot bind both --listen-client-urls and --listen-client-http-urls on the same url ${both}`,
+      );
+    }
+    log.info("configuring peer listeners", { "listen-peer-urls": values["listen-peer-urls"] });
+    for (const url of values["listen-peer-urls"]) await this.#peer.bind(url);
+    log.info("configuring client listeners", { "listen-client-urls": values["listen-client-urls"] });
+    for (const url of values["listen-client-urls"]) await this.#client.bind(url);
+    for (const url of values["listen-client-http-urls"]) await this.#clientHttp.bind(url);
+    for (const url of values["listen-metrics-urls"]) await this.#metrics.bind(url);
+  }
+
+  openPeers(member: Member, log: Logger): void {
+    const http = new HttpServer({ pages: peerPages(member, () => versions(member)) });
+    this.#httpServers.push(http);
+    this.#peer.serve({ http });
+    for (const address of this.#peer.addresses) log.info("serving peer traffic", { address: addressText(address) });
+  }
+
+  openClients(context: { settings: Settings; member: Member; grpc: GrpcServer; log: Logger }): void {
+    const { settings, member, grpc, log } = context;
+    const { values } = settings;
+    const access: AccessRules = { cors: values.cors, hostWhitelist: values["host-whitelist"] };
+    const statusPages = healthPages(memberHealth(member), new HealthCounters(), log.withCaller("http/health.ts"));
+    const pages = new Map<string, Page>([...statusPages, ["/version", versionPage(() => versions(member))]]);
+    const http = new HttpServer({ pages, access });
+    const metrics = new HttpServer({ pages: statusPages });
+    this.#httpServers.push(http, metrics);
+    const httpApart = values["listen-client-http-urls"].length > 0;
+    this.#client.serve(httpApart ? { grpc } : { grpc, http });
+    this.#clientHttp.serve({ http });
+    this.#metrics.serve({ http: metrics });
+    announce(this.#client, httpApart ? "grpc" : "grpc+http", log);
+    announce(this.#clientHttp, "http", log);
+    for (const address of this.#metrics.addresses) log.info("serving metrics", { address: addressText(address) });
+  }
+
+  /** Stops accepting. */
+  async close(): Promise<void> {
+    for (const http of this.#httpServers) http.close();
+    await Promise.all([this.#client.close(), this.#clientHttp.close(), this.#metrics.close(), this.#peer.close()]);
+  }
+
+  /** Ends what is still open. */
+  destroy(): void {
+    for (const http of this.#httpServers) http.destroy();
+  }
+}
+
+interface StopContext {
+  readonly doors: Doors;
+  readonly grpc: GrpcServer;
+  readonly health: HealthService;
+  readonly member: Member;
+  readonly platform: Platform;
+  readonly log: Logger;
+}
+
+async function stop({ doors, grpc, health, member, platform, log }: StopContext): Promise<void> {
+  const { name, dataDir, advertiseClientUrls, initialAdvertisePeerUrls } = member.config;
+  const fields = {
+    name,
+    "data-dir": dataDir,
+    "advertise-peer-urls": initialAdvertisePeerUrls,
+    "advertise-client-urls": advertiseClientUrls,
+  };
+  log.info("closing etcd server", fields);
+  health.setServing(false);
+  await doors.close();
+  // Streams (watches) have no end of their own: what has not ended by then is closed.
+  const timer = platform.clock.setTimer(() => grpc.close(), drainTimeoutMs);
+  await grpc.drain();
+  timer.cancel();
+  await member.stop();
+  doors.destroy();
+  log.info("closed etcd server", fields);
+}
+
+function announce(listeners: Listeners, traffic: string, log: Logger): void {
+  for (const address of listeners.addresses) {
+    log.info("serving client traffic insecurely; this is strongly discouraged!", {
+      traffic,
+      address: addressText(address),
+    });
+  }
+}
+
+function addressText(address: Listeners["addresses"][number]): string {
+  if ("path" in address) return address.path;
+  return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+function versions(member: Member): { server: string; cluster: string | undefined; storage: string | undefined } {
+  const { clusterVersion } = member.membership;
+  return {
+    server: etcdVersion,
+    cluster: clusterVersion === undefined ? undefined : formatVersion(clusterVersion),
+    storage: member.storageVersion,
+  };
+}
+
+function announceDataDirectory({ values }: Settings, { disk }: Platform, log: Logger): void {
+  const path = values["data-dir"];
+  const names = disk.exists(path) ? disk.list(path) : [];
+  if (names.includes("proxy")) throw new Error("v2 http proxy has already been deprecated in 3.6");
+  for (const name of names) {
+    if (name !== "member" && name !== "fixtures") {
+      log.warn("found invalid file under data directory", { filename: name, "data-dir": path });
+    }
+  }
+  const isMember = names.includes("member");
+  log.info(isMember ? "server has already been initialized" : "Initialize and start etcd server", {
+    "data-dir": path,
+    "dir-type": isMember ? "member" : "empty",
+  });
+}
+
+function effectiveConfiguration({ values, member }: Settings): Record<string, unknown> {
+  return {
+    "etcd-version": etcdVersion,
+    "git-sha": "quorate",
+    "go-version": `node${process.versions.node}`,
+    "go-os": process.platform,
+    "go-arch": goArchitecture(),
+    name: member.name,
+    "data-dir": member.dataDir,
+    "wal-dir": member.walDir ?? "",
+    "force-new-cluster": member.forceNewCluster,
+    "heartbeat-interval": `${member.heartbeatIntervalMs}ms`,
+    "election-timeout": `${member.electionTimeoutMs}ms`,
+    "initial-election-tick-advance": member.initialElectionTickAdvance,
+    "snapshot-count": member.snapshotCount,
+    "max-wals": member.maxWals,
+    "max-snapshots": member.maxSnapshots,
+    "snapshot-catchup-entries": member.snapshotCatchUpEntries,
+    "initial-advertise-peer-urls": member.initialAdvertisePeerUrls,
+    "listen-peer-urls": values["listen-peer-urls"],
+    "advertise-client-urls": member.advertiseClientUrls,
+    "listen-client-urls": values["listen-client-urls"],
+    "listen-metrics-urls": values["listen-metrics-urls"],
+    cors: values.cors,
+    "host-whitelist": values["host-whitelist"],
+    "initial-cluster": values["initial-cluster"],
+    "initial-cluster-state": member.initialClusterState,
+    "initial-cluster-token": member.initialClusterToken,
+    "quota-backend-bytes": member.quotaBackendBytes,
+    "max-request-bytes": member.maxRequestBytes,
+    "max-concurrent-streams": values["max-concurrent-streams"],
+    "pre-vote": member.preVote,
+    "auto-compaction-mode": values["auto-compaction-mode"],
+    "auto-compaction-retention": values["auto-compaction-retention"],
+    "feature-gates": values["feature-gates"],
+  };
+}
+
+function once(action: () => Promise<void>): () => Promise<void> {
+  let result: Promise<void> | undefined;
+  return () => (result ??= action());
+}
