@@ -1,0 +1,71 @@
+/**
+ * The help text of etcd's tools: sections `NAME:`, `USAGE:`, `COMMANDS:`, `DESCRIPTION:`, `OPTIONS:` and so on, with
+ * columns aligned by tabs (Go's text/tabwriter with tab width 8).
+ */
+import { helpFlag, pathName, type Command, type CommandPath, type Program } from "./command.ts";
+import { formatValue, type FlagSpec } from "./flags.ts";
+
+const tabWidth = 8;
+
+/** @returns the whole help of the last command of `path`. */
+export function usageText(program: Program, path: CommandPath): string {
+  const command = path[path.length - 1];
+  const isRoot = path.length === 1;
+  const groups = command.commands !== undefined;
+  let text = `NAME:\n  ${isRoot ? command.name : pathName(path.slice(1))} - ${command.summary}\n\n`;
+  text += `USAGE:\n${indent(usageLine(path))}\n`;
+  if (isRoot) text += `\nVERSION:\n${indent(program.version)}\n`;
+  if (groups) text += `\nAPI VERSION:\n${indent(program.apiVersion)}\n`;
+  if (command.example !== undefined) text += `\nExamples:\n${command.example}\n`;
+  if (groups) text += `\nCOMMANDS:\n${alignColumns(commandRows(command, ""))}`;
+  if (command.description !== undefined) {
+    const lines = command.description.replace(/^[\n\t ]+|[\n\t ]+$/g, "").split("\n");
+    text += `\nDESCRIPTION:\n${lines.map((line) => `${indent(line)}\n`).join("")}`;
+  }
+  const local = [...(command.sharedFlags ?? []), ...(command.flags ?? []), helpFlag(command)];
+  text += `\nOPTIONS:\n${alignColumns(flagRows(local))}`;
+  const inherited = path.slice(0, -1).flatMap((parent) => parent.sharedFlags ?? []);
+  if (inherited.length > 0) text += `\nGLOBAL OPTIONS:\n${alignColumns(flagRows(inherited))}`;
+  return `${text}\n`;
+}
+
+/** `etcdctl put [options] <key> <value> [flags]`. */
+export function usageLine(path: readonly Command[]): string {
+  const command = path[path.length - 1];
+  const words = [pathName(path)];
+  if (command.synopsis !== undefined) words.push(command.synopsis);
+  if (command.bareUsageLine !== true && !(command.synopsis ?? "").includes("[flags]")) words.push("[flags]");
+  return words.join(" ");
+}
+
+function indent(text: string): string {
+  return `  ${text.replaceAll("\n", "\n  ")}`;
+}
+
+/** Every runnable command below, in order of name. */
+function commandRows(command: Command, prefix: string): [string, string][] {
+  const children = [...(command.commands ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return children.flatMap((child): [string, string][] => {
+    const name = `${prefix}${child.name}`;
+    const below = commandRows(child, `${name} `);
+    return child.run === undefined ? below : [[`  ${name}`, child.summary], ...below];
+  });
+}
+
+function flagRows(specs: readonly FlagSpec[]): [string, string][] {
+  const sorted = [...specs].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return sorted.map((spec) => {
+    const name = spec.shorthand === undefined ? `      --${spec.name}` : `  -${spec.shorthand}, --${spec.name}`;
+    const value = spec.type === "string" ? JSON.stringify(spec.initial) : formatValue(spec.initial);
+    return [spec.type === "bool" ? `${name}[=${value}]` : `${name}=${value}`, spec.usage];
+  });
+}
+
+/** Two columns, the first filled up with tabs to the next stop behind its widest cell. */
+function alignColumns(rows: readonly (readonly [string, string])[]): string {
+  const widest = Math.max(0, ...rows.map(([cell]) => cell.length + 1));
+  const width = Math.ceil(widest / tabWidth) * tabWidth;
+  return rows
+    .map(([cell, text]) => `${cell}${"\t".repeat(Math.ceil((width - cell.length) / tabWidth))}${text}\n`)
+    .join("");
+}
