@@ -5,12 +5,11 @@
  * changes inside one. The row of a revision is the encoded `KeyValue`; the index knows for each key its revisions, so
  * that a read is an index lookup and one row lookup, and a count needs no row at all.
  *
- * Pure: no clock, no timers. Long work (compaction, hashes, big ranges) comes as step functions that the server calls in slices.
+ * Pure: no clock, no timers. Long work (compaction, hashes, big ranges) comes as step functions that the server calls in
+ * slices. This file is the face; the work is in the files named by the imports.
  *
- * Source of the rules: etcd server/storage/mvcc/{kvstore,kvstore_txn,kvstore_compaction,hash}.go and
- * server/etcdserver/txn/txn.go, release 3.6.
+ * Source of the rules: etcd server/storage/mvcc/kvstore.go and server/etcdserver/txn/txn.go, release 3.6.
  */
-import type { Backend } from "../storage/backend/backend.ts";
 import type {
   DeleteRangeRequest,
   DeleteRangeResponse,
@@ -20,132 +19,220 @@ import type {
   RangeResponse,
   TxnRequest,
   TxnResponse,
-} from "../wire/hot/kv.ts";
+} from "../wire/hot/types.ts";
 import type { Change, Revision } from "./change.ts";
-import type { HashJob } from "./hash.ts";
-import type { LeaseBook } from "./lease-book.ts";
-import type { RangeCursor } from "./range-cursor.ts";
-import type { WriteTxn } from "./write-txn.ts";
+import { Compaction, type StepResult } from "./compaction.ts";
+import { Core } from "./core.ts";
+import { CompactionHashes, HashJob, type KeyValueHash } from "./hash.ts";
+import { eventsSince } from "./history.ts";
+import type { HashSeed } from "./index/key-hash.ts";
+import { KeyIndex } from "./index/key-index.ts";
+import { noLeases, type LeaseBook } from "./lease-book.ts";
+import { RangeCursor } from "./range-cursor.ts";
+import { executeRange } from "./range.ts";
+import { restore } from "./restore.ts";
+import type { RowStore } from "./row-store.ts";
+import { applyDeleteRange, applyPut, applyTxn, checkTxn, currentRow, readTxn, type Answer } from "./txn.ts";
+import { WriteTxn } from "./write-txn.ts";
 
 export interface StoreOptions {
   /** Rows per batch of a compaction; a backend commit follows each. Default 1000 (`--compaction-batch-limit`). */
   readonly compactionBatchRows?: number;
+  /** Secret numbers for the hash of keys, from the platform's randomness. Default: fixed, for tests and tools. */
+  readonly hashSeed?: HashSeed;
   /** Told of things an operator should know; the store goes on. */
   readonly warn?: (message: string, fields: Record<string, unknown>) => void;
 }
 
-/** What `revision` an answer carries in its header, and the answer. */
-export interface Answer<Response> {
-  readonly revision: number;
-  readonly response: Response;
-}
+const defaultCompactionBatchRows = 1000;
 
-/** What to do after a step of background work. */
-export type StepResult =
-  /** Nothing left to do (or it waits for an open reader): wait for `onWork`. */
-  | "idle"
-  /** A slice is done: call again in a later turn of the loop. */
-  | "more"
-  /** A batch is done and its commit requested: call again after the pause between batches (`--compaction-sleep-interval`). */
-  | "pause";
+export class Store {
+  readonly #core: Core;
+  readonly #write: WriteTxn;
+  readonly #hashes = new CompactionHashes();
+  readonly #compaction: Compaction;
 
-export declare class Store {
+  private constructor(core: Core, batchRows: number) {
+    this.#core = core;
+    this.#write = new WriteTxn(core);
+    this.#compaction = new Compaction(core, this.#hashes, batchRows);
+  }
+
   /**
    * Builds the index from the rows of the backend, attaches keys to leases, and queues the compaction that was not
    * finished (see {@link stepCompaction}).
    *
    * @param leases - the lessor; absent means that no lease is known.
+   * @throws {CorruptionError} when a row cannot be read.
    */
-  static open(backend: Backend, leases?: LeaseBook, options?: StoreOptions): Store;
+  static open(rows: RowStore, leases: LeaseBook = noLeases, options: StoreOptions = {}): Store {
+    const core = new Core(rows, new KeyIndex(options.hashSeed), leases);
+    const store = new Store(core, options.compactionBatchRows ?? defaultCompactionBatchRows);
+    leases.bind({
+      keyOf: (item) => core.index.key(item),
+      deleteKeys: (keys, alongside) => store.#deleteKeys(keys, alongside),
+    });
+    const unfinished = restore(core, options.warn ?? (() => undefined));
+    if (unfinished > 0) store.compact(unfinished);
+    return store;
+  }
 
   /** Main revision of the newest change; 1 in a new store. */
-  readonly currentRevision: number;
+  get currentRevision(): number {
+    return this.#core.currentRevision;
+  }
+
   /** Oldest revision still readable; -1 when never compacted. */
-  readonly compactRevision: number;
+  get compactRevision(): number {
+    return this.#core.compactRevision;
+  }
+
   /** Keys that exist now. */
-  readonly keyCount: number;
+  get keyCount(): number {
+    return this.#core.index.liveCount;
+  }
+
+  /** Memory of the key index in bytes. */
+  get indexBytes(): number {
+    return this.#core.index.allocatedBytes;
+  }
 
   /**
-   * Called at the end of a write transaction that changed something, after `currentRevision` has moved.
-   * `changes` are in execution order, all of one `main`. Set by the watch hub. Must not write to the store.
+   * Called at the end of a write transaction that changed something, after `currentRevision` has moved; `changes` are in
+   * execution order, all of one main revision. Set by the watch hub. Must not write to the store.
    */
-  onCommit: ((main: number, changes: readonly Change[]) => void) | undefined;
-  /** Called when {@link stepCompaction} has something to do again. Set by the server. */
-  onWork: (() => void) | undefined;
+  set onCommit(callback: ((main: number, changes: readonly Change[]) => void) | undefined) {
+    this.#core.onCommit = callback;
+  }
+
+  /** Called when {@link stepCompaction} has something to do (again). Set by the server. */
+  set onWork(callback: (() => void) | undefined) {
+    this.#core.onWork = callback;
+  }
 
   /**
-   * Answers a range request at `request.revision` (0: now).
+   * Answers a range request at `request.revision` (0: now). Sort options are validated by the API, not here.
    *
-   * @returns `kvs` are views of stored bytes, to be used before the loop turns.
-   * @throws {EtcdError} `compacted`, `futureRevision`, `invalidSortOption`; the store is unchanged.
+   * @returns `kvs` are views of stored bytes: use them before the loop turns.
+   * @throws {EtcdError} `compacted`, `futureRevision`.
    */
-  range(request: RangeRequest): Answer<RangeResponse>;
+  range(request: RangeRequest): Answer<RangeResponse> {
+    const { currentRevision } = this.#core;
+    return { revision: currentRevision, response: executeRange(this.#core, request, currentRevision, Infinity)! };
+  }
 
-  /** As {@link range}, but gives up with undefined when the pairs would exceed `maxBytes`: then use {@link rangeCursor}. */
-  rangeWithin(request: RangeRequest, maxBytes: number): Answer<RangeResponse> | undefined;
+  /** As {@link range}, but gives up with undefined when the rows exceed `bytesMax`: then use {@link rangeCursor}. */
+  rangeWithin(request: RangeRequest, bytesMax: number): Answer<RangeResponse> | undefined {
+    const { currentRevision } = this.#core;
+    const response = executeRange(this.#core, request, currentRevision, bytesMax);
+    return response === undefined ? undefined : { revision: currentRevision, response };
+  }
 
   /**
    * A big range in slices: pins the state of now, measures, then yields chunks. The caller must `close()` it.
    *
    * @throws {EtcdError} as {@link range}.
    */
-  rangeCursor(request: RangeRequest): RangeCursor;
+  rangeCursor(request: RangeRequest): RangeCursor {
+    return new RangeCursor(this.#core, request);
+  }
 
-  /** Stored bytes of `key` as of `revision`: what prev_kv of an event at `revision + 1` shows. undefined when absent or compacted. */
-  keyValueAt(key: Uint8Array, revision: number): Uint8Array | undefined;
+  /**
+   * The stored pair of `key` as of `revision`: what prev_kv of an event at `revision + 1` shows. A view; undefined when
+   * there is none or it is compacted.
+   */
+  keyValueAt(key: Uint8Array, revision: number): Uint8Array | undefined {
+    if (revision < this.#core.compactRevision || revision <= 0) return undefined;
+    return currentRow(this.#core, key, revision);
+  }
 
   /** Opens the one write transaction; `end()` it before anything else uses the store. */
-  beginWrite(): WriteTxn;
+  beginWrite(): WriteTxn {
+    return this.#write.begin();
+  }
 
   /** @throws {EtcdError} `leaseNotFound`, `keyNotFound`; nothing is written. */
-  applyPut(request: PutRequest): Answer<PutResponse>;
-  applyDeleteRange(request: DeleteRangeRequest): Answer<DeleteRangeResponse>;
+  applyPut(request: PutRequest): Answer<PutResponse> {
+    return applyPut(this.#core, this.#write, request);
+  }
+
+  applyDeleteRange(request: DeleteRangeRequest): Answer<DeleteRangeResponse> {
+    return applyDeleteRange(this.#core, this.#write, request);
+  }
+
   /**
    * Executes a transaction from the log.
    *
    * @param isProposer - whether a local client waits for the answer. Without one the top-level ranges are skipped, as etcd
-   *   3.5 and 3.6 do; with one, a top-level range that fails makes the answer an error but never suppresses the writes,
-   *   so that all members write the same (compat: apply.md 3.4).
-   * @throws {EtcdError} `compacted`, `futureRevision`, `keyNotFound`, `leaseNotFound`. Nothing is written unless the
-   *   failing operation is a top-level range.
+   *   3.5 and 3.6 do. With one, a top-level range that fails makes the answer an error but never suppresses the writes,
+   *   so that all members write the same; call {@link checkTxn} before proposing to refuse such a transaction whole.
+   * @throws {EtcdError} `compacted`, `futureRevision`, `keyNotFound`, `leaseNotFound`.
    */
-  applyTxn(request: TxnRequest, isProposer: boolean): Answer<TxnResponse>;
-  /** The checks of {@link applyTxn}, top-level ranges included, against the state of now; to refuse before proposing. */
-  checkTxn(request: TxnRequest): void;
-  /** A transaction of top-level ranges only, served without the log. @throws as {@link applyTxn}. */
-  readTxn(request: TxnRequest): Answer<TxnResponse>;
+  applyTxn(request: TxnRequest, isProposer: boolean): Answer<TxnResponse> {
+    return applyTxn(this.#core, this.#write, request, isProposer);
+  }
+
+  /** The checks of {@link applyTxn}, top-level ranges included, against the state of now. @throws {EtcdError} as there. */
+  checkTxn(request: TxnRequest): void {
+    checkTxn(this.#core, request);
+  }
+
+  /** A transaction of top-level ranges only, served without the log. @throws {EtcdError} `compacted`, `futureRevision`. */
+  readTxn(request: TxnRequest): Answer<TxnResponse> {
+    return readTxn(this.#core, this.#write, request);
+  }
 
   /**
-   * Makes revisions below `revision` unreadable at once and queues the deletion of their rows.
+   * Makes revisions below `revision` unreadable at once, makes that durable, and queues the deletion of their rows.
    *
    * @param whenDone - called when the rows are gone and that is durable.
    * @throws {EtcdError} `compacted`, `futureRevision`.
    */
-  compact(revision: number, whenDone?: () => void): void;
-  /** Does a slice of queued compactions: at most `maxUnits` keys or rows looked at. */
-  stepCompaction(maxUnits: number): StepResult;
+  compact(revision: number, whenDone?: () => void): void {
+    this.#compaction.order(revision, whenDone);
+  }
+
+  /** Does a slice of the queued compactions: looks at about `maxUnits` keys or rows. */
+  stepCompaction(maxUnits: number): StepResult {
+    return this.#compaction.step(maxUnits);
+  }
+
+  /** Compactions ordered and not finished. */
+  get pendingCompactions(): number {
+    return this.#compaction.pendingCount;
+  }
 
   /**
-   * HashKV at `revision` (0: now), in slices.
+   * HashKV at `revision` (0: now), in slices. For the revision of one of the last 10 compactions it is the hash
+   * remembered from then.
    *
    * @throws {EtcdError} `compacted`, `futureRevision`.
    */
-  hashKv(revision: number): HashJob;
+  hashKv(revision: number): HashJob {
+    return new HashJob(this.#core, revision, this.#hashes.find(revision));
+  }
+
   /** Hashes remembered from the last 10 compactions, oldest revision first. */
-  readonly compactionHashes: readonly KeyValueHash[];
+  get compactionHashes(): readonly KeyValueHash[] {
+    return this.#hashes.all;
+  }
 
   /**
-   * Visits the changes from `from` on, below main revision `end`, in order; stops when `visit` returns false or
-   * `maxRows` rows were looked at.
+   * Visits the changes from `from` on, below main revision `end`, in order; stops after the change for which `visit`
+   * returns false, or after `maxRows` rows.
    *
    * @returns where to go on, or undefined when `end` is reached.
    * @throws {EtcdError} `compacted` when `from.main` is below the compact revision.
    */
-  eventsSince(from: Revision, end: number, maxRows: number, visit: (change: Change) => boolean): Revision | undefined;
-}
+  eventsSince(from: Revision, end: number, maxRows: number, visit: (change: Change) => boolean): Revision | undefined {
+    return eventsSince(this.#core, from, end, maxRows, visit);
+  }
 
-export interface KeyValueHash {
-  readonly hash: number;
-  readonly revision: number;
-  readonly compactRevision: number;
+  #deleteKeys(keys: readonly Uint8Array[], alongside: () => void): void {
+    const write = this.#write.begin();
+    const single = new Uint8Array(0);
+    for (const key of keys) write.deleteRange(key, single);
+    alongside();
+    write.end();
+  }
 }

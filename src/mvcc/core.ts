@@ -1,0 +1,61 @@
+/** What the parts of the store share. One instance a store; nobody outside src/mvcc sees it. */
+import { CorruptionError } from "../base/corruption.ts";
+import { EtcdError } from "../wire/errors.ts";
+import type { Change } from "./change.ts";
+import type { KeyIndex } from "./index/key-index.ts";
+import { RevisionList } from "./index/revision-list.ts";
+import type { LeaseBook } from "./lease-book.ts";
+import type { RowStore } from "./row-store.ts";
+import { PairReader } from "./stored-pair.ts";
+import type { BackendReader } from "../storage/backend/bucket.ts";
+
+export class Core {
+  readonly rows: RowStore;
+  readonly index: KeyIndex;
+  readonly leases: LeaseBook;
+  currentRevision = 1;
+  compactRevision = -1;
+  onCommit: ((main: number, changes: readonly Change[]) => void) | undefined = undefined;
+  onWork: (() => void) | undefined = undefined;
+  /** Revisions that sliced readers of the index (cursors, hashes) still need: no compaction above starts meanwhile. */
+  readonly indexReaders: number[] = [];
+  /** Scratch of synchronous code; never held over a call that may use it. */
+  readonly pair = new PairReader();
+  readonly list = new RevisionList();
+
+  constructor(rows: RowStore, index: KeyIndex, leases: LeaseBook) {
+    this.rows = rows;
+    this.index = index;
+    this.leases = leases;
+  }
+
+  /**
+   * The revision a read at `requested` sees; 0 or less means `current`.
+   *
+   * @throws {EtcdError} `futureRevision`, `compacted`.
+   */
+  readableRevision(requested: number, current: number): number {
+    if (requested > current) throw new EtcdError("futureRevision");
+    const revision = requested <= 0 ? current : requested;
+    if (revision < this.compactRevision) throw new EtcdError("compacted");
+    return revision;
+  }
+
+  addIndexReader(revision: number): void {
+    this.indexReaders.push(revision);
+  }
+
+  removeIndexReader(revision: number): void {
+    this.indexReaders.splice(this.indexReaders.indexOf(revision), 1);
+    this.onWork?.();
+  }
+}
+
+/** The row of a put that the index knows. @throws {CorruptionError} when it is missing. */
+export function requireRow(reader: BackendReader, main: number, sub: number): Uint8Array {
+  const row = reader.getRow(main, sub, false);
+  if (row === undefined) {
+    throw new CorruptionError({ path: "bucket key" }, `revision ${main}.${sub} is in the index and has no row`);
+  }
+  return row;
+}

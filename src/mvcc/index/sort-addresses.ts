@@ -1,0 +1,121 @@
+/**
+ * Sorts key addresses by key bytes, for the bulk load at start: multikey quicksort over 4-byte words (Bentley and
+ * Sedgewick, "Fast algorithms for sorting and searching strings"), so that long shared prefixes are read once per key
+ * and not once per comparison.
+ */
+import type { KeySlabs } from "./key-slabs.ts";
+
+/** Below this many keys insertion sort wins. */
+const insertionMax = 12;
+
+/** Sorts in place. The keys must be distinct. */
+export function sortAddresses(addresses: Uint32Array, slabs: KeySlabs): void {
+  new Sorter(addresses, slabs).sort(0, addresses.length, 0);
+}
+
+class Sorter {
+  readonly #addresses: Uint32Array;
+  readonly #slabs: KeySlabs;
+  /** For each address the word at the depth of the part it is in. */
+  readonly #words: Uint32Array;
+
+  constructor(addresses: Uint32Array, slabs: KeySlabs) {
+    this.#addresses = addresses;
+    this.#slabs = slabs;
+    this.#words = new Uint32Array(addresses.length);
+  }
+
+  /** Sorts `[start, end)`, whose keys agree in their first `depth` bytes. */
+  sort(start: number, end: number, depth: number): void {
+    this.#loadWords(start, end, depth);
+    this.#partition(start, end, depth);
+  }
+
+  /** As {@link sort}, with the words of `depth` loaded. */
+  #partition(first: number, last: number, atDepth: number): void {
+    let start = first;
+    let end = last;
+    let depth = atDepth;
+    while (end - start > insertionMax) {
+      const words = this.#words;
+      const pivot = median(words, start, end);
+      let less = start;
+      let index = start;
+      let greater = end;
+      while (index < greater) {
+        const word = words[index];
+        if (word < pivot) this.#swap(index++, less++);
+        else if (word > pivot) this.#swap(index, --greater);
+        else index++;
+      }
+      this.#partition(start, less, depth);
+      this.#partition(greater, end, depth);
+      // The equal part goes on in this loop: a key's length must not become depth of recursion.
+      depth += 4;
+      start = this.#takeEnded(less, greater, depth);
+      end = greater;
+      this.#loadWords(start, end, depth);
+    }
+    this.#insertionSort(start, end, depth);
+  }
+
+  /** Moves keys that end at or before `depth` to the front, shortest first (they differ only in length); returns where the others start. */
+  #takeEnded(start: number, end: number, depth: number): number {
+    let ended = start;
+    for (let index = start; index < end; index++) {
+      const length = this.#slabs.length(this.#addresses[index]);
+      if (length > depth) continue;
+      this.#swap(index, ended);
+      let place = ended++;
+      while (place > start && this.#slabs.length(this.#addresses[place - 1]) > length) this.#swap(place, --place);
+    }
+    return ended;
+  }
+
+  #insertionSort(start: number, end: number, depth: number): void {
+    const addresses = this.#addresses;
+    for (let index = start + 1; index < end; index++) {
+      const address = addresses[index];
+      const key = this.#slabs.view(address);
+      let place = index;
+      while (place > start) {
+        const before = addresses[place - 1];
+        const common = this.#slabs.commonPrefix(before, key, depth);
+        if (this.#slabs.orderAfter(before, key, common) < 0) break;
+        addresses[place] = before;
+        place--;
+      }
+      addresses[place] = address;
+    }
+  }
+
+  #loadWords(start: number, end: number, depth: number): void {
+    for (let index = start; index < end; index++) {
+      this.#words[index] = this.#slabs.wordAt(this.#addresses[index], depth);
+    }
+  }
+
+  #swap(a: number, b: number): void {
+    const address = this.#addresses[a];
+    this.#addresses[a] = this.#addresses[b];
+    this.#addresses[b] = address;
+    const word = this.#words[a];
+    this.#words[a] = this.#words[b];
+    this.#words[b] = word;
+  }
+}
+
+/** Median of nine. */
+function median(words: Uint32Array, start: number, end: number): number {
+  const step = (end - start) >>> 3;
+  const last = end - 1;
+  return median3(
+    median3(words[start], words[start + step], words[start + 2 * step]),
+    median3(words[start + 3 * step], words[start + 4 * step], words[start + 5 * step]),
+    median3(words[start + 6 * step], words[start + 7 * step], words[last]),
+  );
+}
+
+function median3(a: number, b: number, c: number): number {
+  return Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
+}
