@@ -5,9 +5,7 @@
 import type { Clock } from "../platform/clock.ts";
 import type { Connection } from "../platform/network.ts";
 import { copyBytes, emptyBytes } from "../base/bytes.ts";
-
-/** The client's connection preface (RFC 9113 section 3.4), 24 bytes. */
-export const clientPreface: Uint8Array = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
+import { clientPreface } from "./preface.ts";
 
 /** A client that sends nothing, or a part of the preface, is dropped after this long. */
 export const sniffTimeoutMs = 20_000;
