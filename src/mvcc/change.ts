@@ -13,7 +13,7 @@ export interface Change {
   readonly kv: Uint8Array;
   readonly main: number;
   readonly sub: number;
-  /** True for a put that made the key (version 1): there is no previous pair in its generation. */
+  /** True for a put that made the key in this transaction: its event has no prev_kv, even when one was deleted just before. */
   readonly isCreate: boolean;
 }
 

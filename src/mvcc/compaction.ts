@@ -129,12 +129,13 @@ export class Compaction {
     const most = Math.min(maxUnits, this.#batchLeft);
     const dropped: { main: number; sub: number; isTombstone: boolean }[] = [];
     let looked = 0;
+    let last = 0;
+    let lastSub = 0;
     rows.scanRows(this.#nextRow, { main: job.revision + 1, sub: 0 }, (main, sub, isTombstone, value) => {
-      if (looked === most) {
-        this.#nextRow = { main, sub };
-        return false;
-      }
+      if (looked === most) return false;
       looked++;
+      last = main;
+      lastSub = sub;
       const isKept = this.#isKept(main, sub, value);
       if (!isKept) dropped.push({ main, sub, isTombstone });
       if (this.#counts(job, main, isTombstone, isKept)) this.#hasher.add(main, sub, isTombstone, value);
@@ -145,8 +146,8 @@ export class Compaction {
       this.#finish(job);
       return this.#queue.length > 0 ? "more" : "idle";
     }
+    this.#nextRow = { main: last, sub: lastSub + 1 };
     this.#batchLeft -= looked;
-    // The next row may lie beyond the end: then the next step finds nothing and finishes.
     if (this.#batchLeft > 0) return "more";
     this.#batchLeft = this.#batchRows;
     void rows.commit();

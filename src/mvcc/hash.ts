@@ -80,7 +80,9 @@ export class HashJob {
     this.#core = core;
     this.#compactRevision = core.compactRevision;
     this.#result = known;
-    this.#revision = known?.revision ?? core.readableRevision(revision, core.currentRevision);
+    // A negative revision (only 0 means now) is accepted by etcd, and lies below every row.
+    this.#revision =
+      known?.revision ?? (revision < 0 ? revision : core.readableRevision(revision, core.currentRevision));
     this.#keepsNothing = known === undefined && !core.index.hasAnyAt(this.#revision);
     if (known !== undefined) return;
     this.#view = core.rows.pin();

@@ -9,6 +9,7 @@
 import { compareBytes } from "../base/bytes.ts";
 import { SortOrder, SortTarget, type RangeRequest, type RangeResponse } from "../wire/hot/types.ts";
 import { requireRow, type Core } from "./core.ts";
+import { goSort } from "./go-sort.ts";
 import { PairReader } from "./stored-pair.ts";
 
 const noPairs: readonly Uint8Array[] = [];
@@ -89,15 +90,25 @@ export function sortOf(request: RangeRequest): number {
 function sortPairs(kvs: Uint8Array[], request: RangeRequest): void {
   const order = sortOf(request);
   if (order !== SortOrder.Ascend && order !== SortOrder.Descend) return;
-  const sign = order === SortOrder.Ascend ? 1 : -1;
-  if (request.sortTarget === SortTarget.Key) {
+  const isAscending = order === SortOrder.Ascend;
+  const target = request.sortTarget;
+  if (target === SortTarget.Key) {
     // Fetched in key order.
-    if (sign < 0) kvs.reverse();
-  } else if (request.sortTarget === SortTarget.Value) {
-    sortBy(kvs, (pair) => pair.value, (a, b) => sign * compareBytes(a, b));
+    if (!isAscending) kvs.reverse();
+  } else if (target === SortTarget.Value) {
+    sortBy(
+      kvs,
+      isAscending,
+      (pair) => pair.value,
+      (a, b) => compareBytes(a, b) < 0,
+    );
   } else {
-    const target = request.sortTarget;
-    sortBy(kvs, (pair) => numericTarget(pair, target), (a, b) => sign * (a - b));
+    sortBy(
+      kvs,
+      isAscending,
+      (pair) => numericTarget(pair, target),
+      (a, b) => a < b,
+    );
   }
 }
 
@@ -108,9 +119,15 @@ export function numericTarget(pair: PairReader, sortTarget: number): number {
   return sortTarget === SortTarget.Mod ? pair.modRevision : 0;
 }
 
-function sortBy<Target>(kvs: Uint8Array[], targetOf: (pair: PairReader) => Target, compare: (a: Target, b: Target) => number): void {
+function sortBy<Target>(
+  kvs: Uint8Array[],
+  isAscending: boolean,
+  targetOf: (pair: PairReader) => Target,
+  less: (a: Target, b: Target) => boolean,
+): void {
   const pair = new PairReader();
   const keyed = kvs.map((row) => ({ row, target: targetOf(pair.read(row)) }));
-  keyed.sort((a, b) => compare(a.target, b.target));
+  if (isAscending) goSort(keyed, (a, b) => less(a.target, b.target));
+  else goSort(keyed, (a, b) => less(b.target, a.target));
   for (let at = 0; at < kvs.length; at++) kvs[at] = keyed[at].row;
 }

@@ -50,7 +50,11 @@ export function applyPut(core: Core, write: WriteTxn, request: PutRequest): Answ
   return { revision: write.end(), response };
 }
 
-export function applyDeleteRange(core: Core, write: WriteTxn, request: DeleteRangeRequest): Answer<DeleteRangeResponse> {
+export function applyDeleteRange(
+  core: Core,
+  write: WriteTxn,
+  request: DeleteRangeRequest,
+): Answer<DeleteRangeResponse> {
   write.begin();
   const response = executeDeleteRange(core, write, request);
   return { revision: write.end(), response };
@@ -154,28 +158,45 @@ type TopRanges =
   | "remember"
   | "throw";
 
-function checkPath(core: Core, request: TxnRequest, path: readonly boolean[], topRanges: TopRanges): EtcdError | undefined {
-  let at = 0;
+/**
+ * Checks the operations on the path: first all puts, then all ranges. That is etcd 3.5's order; 3.6 goes operation by
+ * operation, which shows only in the choice between two errors.
+ */
+function checkPath(
+  core: Core,
+  request: TxnRequest,
+  path: readonly boolean[],
+  topRanges: TopRanges,
+): EtcdError | undefined {
+  visitPath(request, path, (op) => {
+    if (op.kind === "put") checkPut(core, op.put);
+  });
   let remembered: EtcdError | undefined;
-  const visit = (txn: TxnRequest, isTop: boolean): void => {
+  visitPath(request, path, (op, isTop) => {
+    if (op.kind !== "range" || (isTop && topRanges === "skip")) return;
+    const error = rangeError(core, op.range);
+    if (error === undefined) return;
+    // Nothing will be written after a throw, so the client gets the first error in order.
+    if (!isTop || topRanges === "throw") throw remembered ?? error;
+    remembered ??= error;
+  });
+  return remembered;
+}
+
+/** Visits the operations of the branches taken, nested ones in their place. */
+function visitPath(
+  request: TxnRequest,
+  path: readonly boolean[],
+  visit: (op: RequestOp, isTop: boolean) => void,
+): void {
+  let at = 0;
+  const enter = (txn: TxnRequest, isTop: boolean): void => {
     for (const op of path[at++] ? txn.success : txn.failure) {
-      if (op.kind === "txn") visit(op.txn, false);
-      else if (op.kind === "put") checkPut(core, op.put);
-      else if (op.kind === "range" && !(isTop && topRanges === "skip")) {
-        const error = rangeError(core, op.range);
-        if (error === undefined) continue;
-        if (!isTop || topRanges === "throw") throw error;
-        remembered ??= error;
-      }
+      if (op.kind === "txn") enter(op.txn, false);
+      else visit(op, isTop);
     }
   };
-  try {
-    visit(request, true);
-  } catch (error) {
-    // Nothing will be written, so the client gets the first error in order.
-    throw remembered ?? error;
-  }
-  return remembered;
+  enter(request, true);
 }
 
 function checkPut(core: Core, request: PutRequest): void {

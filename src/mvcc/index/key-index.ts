@@ -303,7 +303,15 @@ export class KeyIndex {
    *
    * @returns the slot, or -1 for a tombstone of a key already deleted, which is ignored as etcd does.
    */
-  load(key: Uint8Array, main: number, sub: number, isTombstone: boolean, create: number, version: number, isLeased: boolean): number {
+  load(
+    key: Uint8Array,
+    main: number,
+    sub: number,
+    isTombstone: boolean,
+    create: number,
+    version: number,
+    isLeased: boolean,
+  ): number {
     assert(this.#isLoading, "load outside of a bulk load");
     const hash = hashKey(key, this.#seedLow, this.#seedHigh);
     const slot = this.#table.find(key, hash);
