@@ -1,0 +1,194 @@
+/** `etcdserverpb.KV`: the hot path. Requests are views of the socket's bytes; what goes on later is copied first. */
+import { copyBytes } from "../../base/bytes.ts";
+import type { UnaryCall } from "../../grpc/calls.ts";
+import type { GrpcServer } from "../../grpc/server.ts";
+import { EtcdError } from "../../wire/errors.ts";
+import { CompactionRequest, CompactionResponse } from "../../wire/gen/etcdserverpb/rpc.ts";
+import {
+  canonicalDeleteRangeRequest,
+  canonicalPutRequest,
+  decodeDeleteRangeRequest,
+  decodePutRequest,
+  decodeRangeRequest,
+} from "../../wire/hot/kv-requests.ts";
+import {
+  sizeOfDeleteRangeResponse,
+  sizeOfPutResponse,
+  sizeOfRangeResponse,
+  writeDeleteRangeResponse,
+  writePutResponse,
+  writeRangeResponse,
+} from "../../wire/hot/kv-responses.ts";
+import { canonicalTxnRequest, decodeTxnRequest } from "../../wire/hot/txn-request.ts";
+import { sizeOfTxnResponse, writeTxnResponse } from "../../wire/hot/txn-response.ts";
+import type { RangeRequest, TxnRequest, TxnResponse } from "../../wire/hot/types.ts";
+import { decodeRequest } from "../../wire/wire-error.ts";
+import type { DeleteRangeResult, PutResult, TxnResult } from "../apply/result.ts";
+import { putCost, txnCost } from "../quota.ts";
+import { respondBigRange } from "./big-range.ts";
+import type { ServiceContext } from "./service-context.ts";
+import {
+  checkDeleteRange,
+  checkPut,
+  checkRange,
+  checkTxn,
+  hasRevisionRange,
+  isReadOnly,
+  isSerializable,
+} from "./txn-check.ts";
+
+/** Answers up to this size are made in one piece; larger ones under flow control (big-range.ts). */
+const onePieceBytesMax = 256 * 1024;
+
+export class KvService {
+  readonly #context: ServiceContext;
+
+  constructor(context: ServiceContext) {
+    this.#context = context;
+  }
+
+  register(server: GrpcServer): void {
+    const hot = (handle: (call: UnaryCall, bytes: Uint8Array) => void) => (call: UnaryCall, bytes: Uint8Array) => {
+      if (this.#context.admit(call, "unary")) this.#context.attempt(call, () => handle(call, bytes));
+    };
+    server.unary(
+      "/etcdserverpb.KV/Range",
+      hot((call, bytes) => this.#range(call, bytes)),
+    );
+    server.unary(
+      "/etcdserverpb.KV/Put",
+      hot((call, bytes) => this.#put(call, bytes)),
+    );
+    server.unary(
+      "/etcdserverpb.KV/DeleteRange",
+      hot((call, bytes) => this.#deleteRange(call, bytes)),
+    );
+    server.unary(
+      "/etcdserverpb.KV/Txn",
+      hot((call, bytes) => this.#txn(call, bytes)),
+    );
+    server.unary(
+      "/etcdserverpb.KV/Compact",
+      this.#context.unary(CompactionRequest, CompactionResponse, (request, reply, call) =>
+        this.#compact(request, reply, call),
+      ),
+    );
+  }
+
+  #range(call: UnaryCall, bytes: Uint8Array): void {
+    const request = decodeRequest(decodeRangeRequest, bytes);
+    checkRange(request);
+    if (request.serializable) return this.#answerRange(call, request);
+    let isConfirmed = false;
+    this.#context.member.readIndex((error) => {
+      isConfirmed = true;
+      if (error !== undefined) return this.#context.fail(call, error);
+      this.#context.attempt(call, () => this.#answerRange(call, request));
+    });
+    if (isConfirmed) return;
+    // The socket's bytes are gone when this returns.
+    request.key = copyBytes(request.key);
+    request.rangeEnd = copyBytes(request.rangeEnd);
+  }
+
+  #answerRange(call: UnaryCall, request: RangeRequest): void {
+    if (call.cancelled) return;
+    const answer = this.#context.member.store.rangeWithin(request, onePieceBytesMax);
+    if (answer === undefined) return respondBigRange(this.#context, call, request);
+    const { response, revision } = answer;
+    const header = this.#context.header(revision);
+    call.respondWith(sizeOfRangeResponse(response, header), (target, offset) =>
+      writeRangeResponse(response, header, target, offset),
+    );
+  }
+
+  #put(call: UnaryCall, bytes: Uint8Array): void {
+    const { member } = this.#context;
+    const request = decodeRequest(decodePutRequest, bytes);
+    this.#requireSpace(putCost(request));
+    checkPut(request);
+    member.propose("put", canonicalPutRequest(bytes, request), (error, result) => {
+      if (error !== undefined) return this.#context.fail(call, error);
+      const { revision, response } = result as PutResult;
+      const header = this.#context.header(revision);
+      call.respondWith(sizeOfPutResponse(response, header), (target, offset) =>
+        writePutResponse(response, header, target, offset),
+      );
+    });
+  }
+
+  #deleteRange(call: UnaryCall, bytes: Uint8Array): void {
+    const request = decodeRequest(decodeDeleteRangeRequest, bytes);
+    checkDeleteRange(request);
+    this.#context.member.propose("deleteRange", canonicalDeleteRangeRequest(bytes, request), (error, result) => {
+      if (error !== undefined) return this.#context.fail(call, error);
+      const { revision, response } = result as DeleteRangeResult;
+      const header = this.#context.header(revision);
+      call.respondWith(sizeOfDeleteRangeResponse(response, header), (target, offset) =>
+        writeDeleteRangeResponse(response, header, target, offset),
+      );
+    });
+  }
+
+  #txn(call: UnaryCall, bytes: Uint8Array): void {
+    const { member } = this.#context;
+    const request = decodeRequest(decodeTxnRequest, bytes);
+    this.#requireSpace(txnCost(request));
+    checkTxn(request, member.config.maxTxnOps);
+    if (isReadOnly(request)) return this.#readTxn(call, request, bytes);
+    // Members that do not answer the client skip such ranges, so whether they fail is decided before the log.
+    if (hasRevisionRange(request)) member.store.checkTxn(request);
+    member.propose("txn", canonicalTxnRequest(bytes, request), (error, result) => {
+      if (error !== undefined) return this.#context.fail(call, error);
+      const { revision, response } = result as TxnResult;
+      this.#respondTxn(call, revision, response);
+    });
+  }
+
+  #readTxn(call: UnaryCall, request: TxnRequest, bytes: Uint8Array): void {
+    const { member } = this.#context;
+    const answer = (readable: TxnRequest): void => {
+      if (call.cancelled) return;
+      const { revision, response } = member.store.readTxn(readable);
+      this.#respondTxn(call, revision, response);
+    };
+    if (isSerializable(request)) return answer(request);
+    let hasReturned = false;
+    let owned: Uint8Array | undefined;
+    member.readIndex((error) => {
+      if (error !== undefined) return this.#context.fail(call, error);
+      this.#context.attempt(call, () => answer(owned === undefined ? request : decodeTxnRequest(owned)));
+      hasReturned = true;
+    });
+    if (!hasReturned) owned = copyBytes(bytes);
+  }
+
+  #respondTxn(call: UnaryCall, revision: number, response: TxnResponse): void {
+    const header = this.#context.header(revision);
+    call.respondWith(sizeOfTxnResponse(response, header), (target, offset) =>
+      writeTxnResponse(response, header, target, offset),
+    );
+  }
+
+  #compact(request: CompactionRequest, reply: (answer: CompactionResponse) => void, call: UnaryCall): void {
+    const { member } = this.#context;
+    const bytes = CompactionRequest.encode(request).finish();
+    member.propose(
+      "compaction",
+      bytes,
+      this.#context.settle(call, "compaction", (result) => {
+        const answer = (): void => reply({ header: this.#context.coldHeader(result.revision) });
+        if (request.physical) result.whenPhysicallyDone(answer);
+        else answer();
+      }),
+    );
+  }
+
+  /** The same check is made when the entry is applied; this one saves the log from what cannot succeed. */
+  #requireSpace(costBytes: number): void {
+    const { member } = this.#context;
+    if (member.quota.isAvailable(costBytes)) return;
+    member.raiseNoSpaceAlarm();
+    throw new EtcdError("noSpace");
+  }
+}

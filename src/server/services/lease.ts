@@ -1,0 +1,184 @@
+/** `etcdserverpb.Lease`. Keep-alives do not go through the log: the primary renews them in memory. */
+import type { StreamCall, UnaryCall } from "../../grpc/calls.ts";
+import type { GrpcServer } from "../../grpc/server.ts";
+import { EtcdError } from "../../wire/errors.ts";
+import {
+  LeaseGrantRequest,
+  LeaseGrantResponse,
+  LeaseLeasesRequest,
+  LeaseLeasesResponse,
+  LeaseRevokeRequest,
+  LeaseRevokeResponse,
+  LeaseTimeToLiveRequest,
+  LeaseTimeToLiveResponse,
+} from "../../wire/gen/etcdserverpb/rpc.ts";
+import {
+  decodeLeaseKeepAliveRequest,
+  sizeOfLeaseKeepAliveResponse,
+  writeLeaseKeepAliveResponse,
+} from "../../wire/hot/lease-keep-alive.ts";
+import { decodeRequest } from "../../wire/wire-error.ts";
+import { LEASE_GRANT_COST_BYTES } from "../quota.ts";
+import type { LeaderGuard } from "./leader-guard.ts";
+import type { ServiceContext } from "./service-context.ts";
+
+const positive63 = (1n << 63n) - 1n;
+/** Renewals of one stream that wait for an answer; more would only be a client that does not read. */
+const waitingRenewalsMax = 10_000;
+
+export class LeaseService {
+  readonly #context: ServiceContext;
+  readonly #guard: LeaderGuard;
+
+  constructor(context: ServiceContext, guard: LeaderGuard) {
+    this.#context = context;
+    this.#guard = guard;
+  }
+
+  register(server: GrpcServer): void {
+    const { unary } = bound(this.#context);
+    server.unary(
+      "/etcdserverpb.Lease/LeaseGrant",
+      unary(LeaseGrantRequest, LeaseGrantResponse, (request, reply, call) => this.#grant(request, reply, call)),
+    );
+    server.unary(
+      "/etcdserverpb.Lease/LeaseRevoke",
+      unary(LeaseRevokeRequest, LeaseRevokeResponse, (request, reply, call) => this.#revoke(request, reply, call)),
+    );
+    server.unary(
+      "/etcdserverpb.Lease/LeaseTimeToLive",
+      unary(LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, (request, reply) => reply(this.#timeToLive(request))),
+    );
+    server.unary(
+      "/etcdserverpb.Lease/LeaseLeases",
+      unary(LeaseLeasesRequest, LeaseLeasesResponse, (_request, reply) => reply(this.#leases())),
+    );
+    server.bidi("/etcdserverpb.Lease/LeaseKeepAlive", (call) => this.#keepAlive(call));
+  }
+
+  #grant(request: LeaseGrantRequest, reply: (answer: LeaseGrantResponse) => void, call: UnaryCall): void {
+    const { member } = this.#context;
+    if (!member.quota.isAvailable(LEASE_GRANT_COST_BYTES)) {
+      member.raiseNoSpaceAlarm();
+      throw new EtcdError("noSpace");
+    }
+    // The id is chosen before the log, so that every member grants the same one.
+    while (request.ID === 0n) request.ID = member.nextRequestId() & positive63;
+    member.propose(
+      "leaseGrant",
+      LeaseGrantRequest.encode(request).finish(),
+      this.#context.settle(call, "leaseGrant", ({ leaseId, ttlSeconds, revision }) =>
+        reply({ header: this.#context.coldHeader(revision), ID: leaseId, TTL: BigInt(ttlSeconds), error: "" }),
+      ),
+    );
+  }
+
+  #revoke(request: LeaseRevokeRequest, reply: (answer: LeaseRevokeResponse) => void, call: UnaryCall): void {
+    this.#context.member.propose(
+      "leaseRevoke",
+      LeaseRevokeRequest.encode(request).finish(),
+      this.#context.settle(call, "leaseRevoke", ({ revision }) =>
+        reply({ header: this.#context.coldHeader(revision) }),
+      ),
+    );
+  }
+
+  #timeToLive({ ID, keys }: LeaseTimeToLiveRequest): LeaseTimeToLiveResponse {
+    const { lessor, platform } = this.#context.member;
+    if (!lessor.isPrimary) throw new EtcdError("noLeader");
+    const header = this.#context.coldHeader();
+    const lease = lessor.lookup(ID);
+    if (lease === undefined) return { header, ID, TTL: -1n, grantedTTL: 0n, keys: [] };
+    const left = lessor.remainingSeconds(ID, platform.clock.monotonic()) ?? -1;
+    return {
+      header,
+      ID,
+      TTL: BigInt(left),
+      grantedTTL: BigInt(lease.ttlSeconds),
+      keys: keys ? lessor.keysOf(ID) : [],
+    };
+  }
+
+  #leases(): LeaseLeasesResponse {
+    const { lessor, platform } = this.#context.member;
+    const now = platform.clock.monotonic();
+    const left = (id: bigint): number => lessor.remainingSeconds(id, now) ?? 0;
+    const ids = lessor.leaseIds().sort((a, b) => left(a) - left(b) || (a < b ? -1 : 1));
+    return { header: this.#context.coldHeader(), leases: ids.map((ID) => ({ ID })) };
+  }
+
+  #keepAlive(call: StreamCall): void {
+    if (!this.#context.admit(call, "stream")) return;
+    this.#guard.watch(call);
+    const renewals = new Renewals(this.#context, call);
+    call.onMessage((bytes) => this.#context.attempt(call, () => renewals.request(bytes)));
+    call.onHalfClose(() => renewals.finish());
+    call.onClose(() => renewals.close());
+  }
+}
+
+/** Answers the renewals of one stream in the order in which they came. */
+class Renewals {
+  readonly #context: ServiceContext;
+  readonly #call: StreamCall;
+  readonly #waiting: bigint[] = [];
+  #isBusy = false;
+  #isFinished = false;
+  #isClosed = false;
+
+  constructor(context: ServiceContext, call: StreamCall) {
+    this.#context = context;
+    this.#call = call;
+  }
+
+  request(bytes: Uint8Array): void {
+    const id = decodeRequest(decodeLeaseKeepAliveRequest, bytes);
+    if (this.#waiting.length >= waitingRenewalsMax) throw new EtcdError("tooManyRequests");
+    this.#waiting.push(id);
+    this.#next();
+  }
+
+  /** The client sends no more: end after the last answer. */
+  finish(): void {
+    this.#isFinished = true;
+    this.#next();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#waiting.length = 0;
+  }
+
+  #next(): void {
+    while (!this.#isBusy && !this.#isClosed) {
+      const id = this.#waiting.shift();
+      if (id === undefined) {
+        if (this.#isFinished) this.#call.end();
+        return;
+      }
+      this.#renew(id);
+    }
+  }
+
+  #renew(id: bigint): void {
+    this.#isBusy = true;
+    // As in etcd the header is made before the renewal.
+    const header = this.#context.header(this.#context.member.store.currentRevision);
+    let isAtOnce = true;
+    this.#context.member.renewLease(id, (error, ttlSeconds) => {
+      this.#isBusy = false;
+      if (this.#isClosed) return;
+      if (error !== undefined && error.reason !== "leaseNotFound") return this.#context.fail(this.#call, error);
+      const ttl = error === undefined ? ttlSeconds : 0;
+      const answer = new Uint8Array(sizeOfLeaseKeepAliveResponse(id, ttl, header));
+      writeLeaseKeepAliveResponse(id, ttl, header, answer, 0);
+      this.#call.send(answer);
+      if (!isAtOnce) this.#next();
+    });
+    isAtOnce = false;
+  }
+}
+
+function bound(context: ServiceContext): Pick<ServiceContext, "unary"> {
+  return { unary: context.unary.bind(context) };
+}

@@ -1,0 +1,56 @@
+/** All gRPC services of a member, on one server. */
+import type { GrpcServer } from "../../grpc/server.ts";
+import { WatchHub } from "../../mvcc/watch/watch-hub.ts";
+import type { Member } from "../member.ts";
+import { AuthService } from "./auth.ts";
+import { ClusterService } from "./cluster.ts";
+import { ElectionService } from "./election.ts";
+import { KvService } from "./kv.ts";
+import { LeaderGuard } from "./leader-guard.ts";
+import { LeaseService } from "./lease.ts";
+import { LocalClient } from "./local-client.ts";
+import { LockService } from "./lock.ts";
+import { MaintenanceService } from "./maintenance.ts";
+import { ServiceContext } from "./service-context.ts";
+import { WatchService } from "./watch.ts";
+
+/** What the services know that the metrics want. */
+export interface Services {
+  readonly hub: WatchHub;
+  /** `unary 3.6` → calls. */
+  readonly clientRequests: ReadonlyMap<string, number>;
+}
+
+/** Registers every method of the etcd 3.6 API and connects the watch hub to the store. */
+export function registerServices(server: GrpcServer, member: Member): Services {
+  const context = new ServiceContext(member);
+  const hub = new WatchHub(member.store);
+  member.store.onCommit = (main, changes) => hub.onCommit(main, changes);
+  driveInTurns(hub, member);
+  const guard = new LeaderGuard(member);
+  const client = new LocalClient(member, hub);
+  new KvService(context).register(server);
+  new WatchService(context, hub, guard).register(server);
+  new LeaseService(context, guard).register(server);
+  new ClusterService(context).register(server);
+  new MaintenanceService(context).register(server);
+  new AuthService(context).register(server);
+  new LockService(context, client).register(server);
+  new ElectionService(context, client).register(server);
+  return { hub, clientRequests: context.clientRequests };
+}
+
+/** Watches that catch up read a slice of history in each turn of the loop, so that nothing else is late. */
+function driveInTurns(hub: WatchHub, { platform }: Member): void {
+  let isScheduled = false;
+  const run = (): void => {
+    isScheduled = false;
+    if (hub.step()) schedule();
+  };
+  const schedule = (): void => {
+    if (isScheduled) return;
+    isScheduled = true;
+    platform.clock.nextTurn(run);
+  };
+  hub.onWork = schedule;
+}

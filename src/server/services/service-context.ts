@@ -1,0 +1,135 @@
+/**
+ * What every service shares: the member, response headers, the checks that every call passes first, and how errors
+ * become statuses.
+ */
+import type { UnaryCall } from "../../grpc/calls.ts";
+import { EtcdError } from "../../wire/errors.ts";
+import type { ResponseHeader } from "../../wire/gen/etcdserverpb/rpc.ts";
+import { HeaderEncoder } from "../../wire/hot/response-header.ts";
+import { decodeRequest } from "../../wire/wire-error.ts";
+import { assert } from "../../base/assert.ts";
+import type { ApplyResult } from "../apply/result.ts";
+import type { Member, ProposalCallback } from "../member.ts";
+
+/** Codec of one message, as generated. */
+export interface MessageCodec<T> {
+  encode(message: T): { finish(): Uint8Array };
+  decode(bytes: Uint8Array): T;
+}
+
+/** The result whose `kind` may be `Kind`. */
+type ResultOf<Kind, Result = ApplyResult> = Result extends { readonly kind: infer K }
+  ? Kind extends K
+    ? Result
+    : never
+  : never;
+
+type AnyCall = Pick<UnaryCall, "fail" | "metadata">;
+
+export class ServiceContext {
+  readonly member: Member;
+  /** Calls by kind and client API version, for `etcd_server_client_requests_total`: `unary 3.6` → count. */
+  readonly clientRequests = new Map<string, number>();
+  readonly #headers: HeaderEncoder;
+
+  constructor(member: Member) {
+    this.member = member;
+    this.#headers = new HeaderEncoder({ clusterId: member.clusterId, memberId: member.memberId });
+  }
+
+  /** The encoded header field of an answer; shared, not to be changed. */
+  header(revision: number): Uint8Array {
+    return this.#headers.encode(revision, this.member.raft.term);
+  }
+
+  /** The header of a message that generated code encodes; revision as etcd fills it in, the store's unless given. */
+  coldHeader(revision: number = this.member.store.currentRevision): ResponseHeader {
+    const { clusterId, memberId, raft } = this.member;
+    return { clusterId, memberId, revision: BigInt(revision), raftTerm: BigInt(raft.term) };
+  }
+
+  /** Whether the call may go on; it has failed otherwise. */
+  admit(call: AnyCall, kind: "unary" | "stream"): boolean {
+    const version = call.metadata("client-api-version") ?? "unknown";
+    if (!isUtf8(version)) {
+      this.fail(call, new EtcdError("invalidClientApiVersion"));
+      return false;
+    }
+    const key = `${kind} ${version}`;
+    this.clientRequests.set(key, (this.clientRequests.get(key) ?? 0) + 1);
+    if (call.metadata("hasleader") === "true" && this.member.raft.leaderId === 0n) {
+      this.fail(call, new EtcdError("noLeader"));
+      return false;
+    }
+    return true;
+  }
+
+  fail(call: AnyCall, error: EtcdError): void {
+    call.fail(error.code, error.message);
+  }
+
+  /** Runs a step of a call; an operational error becomes the call's status, anything else is a bug and goes up. */
+  attempt(call: AnyCall, step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      if (!(error instanceof EtcdError)) throw error;
+      this.fail(call, error);
+    }
+  }
+
+  /** As {@link attempt} for a step that takes time. */
+  attemptLater(call: AnyCall, step: () => Promise<void>): void {
+    step().catch((error: unknown) => {
+      if (error instanceof EtcdError) this.fail(call, error);
+      else this.#raise(error);
+    });
+  }
+
+  /** A handler of a unary method off the hot path: decodes, runs, and encodes what `reply` is given. */
+  unary<Request, Response>(
+    request: MessageCodec<Request>,
+    response: MessageCodec<Response>,
+    handle: (request: Request, reply: (answer: Response) => void, call: UnaryCall) => void | Promise<void>,
+  ): (call: UnaryCall, bytes: Uint8Array) => void {
+    return (call, bytes) => {
+      if (!this.admit(call, "unary")) return;
+      this.attempt(call, () => {
+        const decoded = decodeRequest((input: Uint8Array) => request.decode(input), bytes);
+        const pending = handle(decoded, (answer) => call.respond(response.encode(answer).finish()), call);
+        if (pending !== undefined) this.attemptLater(call, () => pending);
+      });
+    };
+  }
+
+  /** A callback for `propose`: fails the call on error, else hands on the result, which is of the proposal's kind. */
+  settle<Kind extends ApplyResult["kind"]>(
+    call: AnyCall,
+    kind: Kind,
+    then: (result: ResultOf<Kind>) => void,
+  ): ProposalCallback {
+    return (error, result) => {
+      if (error !== undefined) return this.fail(call, error);
+      assert(result?.kind === kind, "result of another kind of proposal");
+      then(result as ResultOf<Kind>);
+    };
+  }
+
+  /** A bug found in a promise: make it surface as an uncaught error, not as an unhandled rejection of somebody else. */
+  #raise(error: unknown): void {
+    this.member.platform.clock.nextTurn(() => {
+      throw error;
+    });
+  }
+}
+
+/** Metadata comes as one character a byte. */
+function isUtf8(text: string): boolean {
+  if (/^[\x20-\x7e]*$/.test(text)) return true;
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(Buffer.from(text, "latin1"));
+    return true;
+  } catch {
+    return false;
+  }
+}
