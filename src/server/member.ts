@@ -40,20 +40,19 @@ export interface RaftState {
   readonly appliedTerm: number;
 }
 
-/** Counters of the member, plain numbers that only grow unless named a gauge; scraped by the metrics endpoint. */
+/** A snapshot of the member's counters; they only grow unless named a gauge. For the metrics endpoint. */
 export interface MemberCounters {
-  leaderChanges: number;
-  proposalsCommitted: number;
-  proposalsApplied: number;
+  readonly leaderChanges: number;
+  readonly proposalsCommitted: number;
+  readonly proposalsApplied: number;
   /** Gauge. */
-  proposalsPending: number;
-  proposalsFailed: number;
-  slowApplies: number;
-  slowReadIndexes: number;
-  readIndexesFailed: number;
-  heartbeatSendFailures: number;
-  leaseExpired: number;
-  snapshotsSaved: number;
+  readonly proposalsPending: number;
+  readonly proposalsFailed: number;
+  readonly slowApplies: number;
+  readonly slowReadIndexes: number;
+  readonly readIndexesFailed: number;
+  readonly leaseExpired: number;
+  readonly snapshotsSaved: number;
 }
 
 /** Why the member stopped by itself: the process logs it and exits with 1. */

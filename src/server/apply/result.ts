@@ -1,49 +1,36 @@
 /**
- * What applying an entry gives to the one who proposed it. `revision` is the value for the response header.
+ * What applying an entry gives to the one who proposed it. `revision` is the value for the response header. Bytes are
+ * views of what the store keeps, to be used before the loop turns.
  */
 import type { AlarmMember } from "../../alarm/alarm-store.ts";
-import type { Member as ClusterMember } from "../../membership/member.ts";
-import type { RangeResponse, TxnResponse } from "../../wire/hot/types.ts";
+import type { DeleteRangeResponse, PutResponse, TxnResponse } from "../../wire/hot/types.ts";
 
 export type ApplyResult =
   | PutResult
   | DeleteRangeResult
   | TxnResult
-  | RangeResult
   | CompactionResult
   | LeaseGrantResult
-  | LeaseRevokeResult
-  | LeaseCheckpointResult
+  | LeaseResult
   | AlarmResult
-  | MembershipResult
-  | ConfChangeResult;
+  | MembershipResult;
 
 export interface PutResult {
   readonly kind: "put";
   readonly revision: number;
-  /** Stored KeyValue bytes, valid until the loop turns; undefined when not asked for or absent. */
-  readonly prevKv: Uint8Array | undefined;
+  readonly response: PutResponse;
 }
 
 export interface DeleteRangeResult {
   readonly kind: "deleteRange";
   readonly revision: number;
-  readonly deleted: number;
-  /** Stored KeyValue bytes, valid until the loop turns; empty unless asked for. */
-  readonly prevKvs: readonly Uint8Array[];
+  readonly response: DeleteRangeResponse;
 }
 
 export interface TxnResult {
   readonly kind: "txn";
   readonly revision: number;
-  /** Its views are valid until the loop turns. */
   readonly response: TxnResponse;
-}
-
-export interface RangeResult {
-  readonly kind: "range";
-  readonly revision: number;
-  readonly response: RangeResponse;
 }
 
 export interface CompactionResult {
@@ -61,26 +48,17 @@ export interface LeaseGrantResult {
   readonly ttlSeconds: number;
 }
 
-export interface LeaseRevokeResult {
-  readonly kind: "leaseRevoke";
-  readonly revision: number;
-}
-
-export interface LeaseCheckpointResult {
-  readonly kind: "leaseCheckpoint";
+export interface LeaseResult {
+  readonly kind: "leaseRevoke" | "leaseCheckpoint";
   readonly revision: number;
 }
 
 export interface AlarmResult {
   readonly kind: "alarm";
+  /** The alarms asked for, or the one that was raised or taken back. */
   readonly alarms: readonly AlarmMember[];
 }
 
 export interface MembershipResult {
-  readonly kind: "membership";
-}
-
-export interface ConfChangeResult {
-  readonly kind: "confChange";
-  readonly members: readonly ClusterMember[];
+  readonly kind: "clusterVersionSet" | "clusterMemberAttrSet" | "downgradeInfoSet" | "downgradeVersionTest";
 }

@@ -1,0 +1,151 @@
+/**
+ * Applies committed log entries, one after the other, each exactly once: the state in the backend moves only for
+ * entries beyond the consistent index; those up to it were applied before the last stop, and only raft's own
+ * configuration has to follow them again.
+ *
+ *     entry ─┬─ empty          a leader's first entry in its term
+ *            ├─ conf change    validated on the membership as of this entry, then told to raft
+ *            └─ request        membership and versions, or the chain of applier.ts; then the waiter is answered
+ */
+import { assert, InvariantError } from "../../base/assert.ts";
+import type { MemberTable } from "../../membership/member-table.ts";
+import { formatId } from "../../membership/member.ts";
+import type { Membership } from "../../membership/membership.ts";
+import type { Logger } from "../../platform/logger.ts";
+import { EtcdError } from "../../wire/errors.ts";
+import { decodeConfChange } from "../../wire/raft/codec.ts";
+import { type ConfChange, type ConfState, type Entry, EntryType, NONE } from "../../wire/raft/types.ts";
+import type { RequestIds } from "../ids.ts";
+import type { Proposals } from "../proposals.ts";
+import type { Applier } from "./applier.ts";
+import type { ConsistentIndex } from "./consistent-index.ts";
+import { decodeEntryRequest, type EntryRequest } from "./entry-request.ts";
+import type { MembershipApplier } from "./membership-applier.ts";
+import type { ApplyResult } from "./result.ts";
+
+export interface EntryApplierParts {
+  readonly consistentIndex: ConsistentIndex;
+  readonly applier: Applier;
+  readonly membershipApplier: MembershipApplier;
+  readonly membership: Membership;
+  /** Members as of the snapshot that the log follows: what changes up to the consistent index were validated on. */
+  readonly replayTable: MemberTable;
+  readonly maxLearners: number;
+  readonly ids: RequestIds;
+  readonly proposals: Proposals;
+  readonly log: Logger;
+  /** Tells raft of a configuration change; node 0 stands for one that was refused. */
+  readonly applyConfChange: (change: ConfChange) => ConfState;
+  /** The first entry of a term was applied. */
+  readonly onTermStarted: (term: number) => void;
+  /** Raises the NOSPACE alarm through the log, then calls back; at once when it is raised already. */
+  readonly withNoSpaceAlarm: (callback: () => void) => void;
+  readonly position: { readonly index: number; readonly term: number; readonly confState: ConfState };
+}
+
+export class EntryApplier {
+  readonly #parts: EntryApplierParts;
+  #appliedIndex: number;
+  #appliedTerm: number;
+  #confState: ConfState;
+
+  constructor(parts: EntryApplierParts) {
+    this.#parts = parts;
+    this.#appliedIndex = parts.position.index;
+    this.#appliedTerm = parts.position.term;
+    this.#confState = parts.position.confState;
+  }
+
+  get appliedIndex(): number {
+    return this.#appliedIndex;
+  }
+
+  get appliedTerm(): number {
+    return this.#appliedTerm;
+  }
+
+  /** The raft group as of the applied index. */
+  get confState(): ConfState {
+    return this.#confState;
+  }
+
+  /** @throws whatever is not an outcome for a client: the member cannot go on. */
+  apply(entry: Entry): void {
+    assert(entry.index === this.#appliedIndex + 1, "entries are applied in order and without gap");
+    const { consistentIndex } = this.#parts;
+    const isNew = entry.index > consistentIndex.index;
+    if (isNew) consistentIndex.moveTo(entry.index, entry.term);
+    if (entry.type === EntryType.Normal) {
+      if (entry.data.length === 0) this.#parts.onTermStarted(entry.term);
+      else if (isNew) this.#applyRequest(decodeEntryRequest(entry.data));
+    } else if (entry.type === EntryType.ConfChange) {
+      this.#applyConfChange(decodeConfChange(entry.data), isNew);
+    } else {
+      throw new InvariantError("an entry in the log has a type that etcd does not write");
+    }
+    this.#appliedIndex = entry.index;
+    this.#appliedTerm = entry.term;
+  }
+
+  #applyRequest(request: EntryRequest): void {
+    const { ids, proposals } = this.#parts;
+    const sequence = ids.sequenceOfId(request.id);
+    const isProposer = proposals.has(sequence);
+    let result: ApplyResult | undefined;
+    try {
+      result = this.#dispatch(request, isProposer);
+    } catch (error) {
+      if (!(error instanceof EtcdError)) throw error;
+      if (error.reason === "noSpace") {
+        this.#parts.withNoSpaceAlarm(() => proposals.settle(sequence, error, undefined));
+      } else if (isProposer) {
+        proposals.settle(sequence, error, undefined);
+      }
+      return;
+    }
+    if (isProposer) proposals.settle(sequence, undefined, result);
+  }
+
+  #dispatch(request: EntryRequest, isProposer: boolean): ApplyResult | undefined {
+    const { membershipApplier } = this.#parts;
+    switch (request.kind) {
+      case "clusterVersionSet":
+        membershipApplier.setClusterVersion(request.clusterVersionSet.ver);
+        return { kind: request.kind };
+      case "clusterMemberAttrSet": {
+        const { memberID, memberAttributes } = request.clusterMemberAttrSet;
+        membershipApplier.setAttributes(memberID, memberAttributes ?? { name: "", clientUrls: [] });
+        return { kind: request.kind };
+      }
+      case "downgradeInfoSet":
+        membershipApplier.setDowngrade(request.downgradeInfoSet.enabled, request.downgradeInfoSet.ver);
+        return { kind: request.kind };
+      case "downgradeVersionTest":
+        return { kind: request.kind };
+      case "old":
+        membershipApplier.applyOld(request.old);
+        return undefined;
+      default:
+        return this.#parts.applier.apply(request, isProposer);
+    }
+  }
+
+  #applyConfChange(change: ConfChange, isNew: boolean): void {
+    const { membership, replayTable, maxLearners, consistentIndex, log } = this.#parts;
+    const refusal = isNew ? membership.validate(change) : replayTable.validate(change, maxLearners);
+    if (refusal !== undefined) {
+      log.warn("refused a configuration change", { reason: refusal, "member-id": formatId(change.nodeId) });
+      this.#parts.applyConfChange({ ...change, nodeId: NONE });
+      return;
+    }
+    this.#confState = this.#parts.applyConfChange(change);
+    if (!isNew) {
+      replayTable.apply(change);
+      return;
+    }
+    consistentIndex.setConfState(this.#confState);
+    const member = membership.apply(change);
+    if (member === undefined) log.info("removed member", { "removed-remote-peer-id": formatId(change.nodeId) });
+    else log.info("added member", { "added-peer-id": formatId(member.id), "added-peer-peer-urls": member.peerUrls });
+  }
+}

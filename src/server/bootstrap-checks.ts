@@ -1,0 +1,143 @@
+/**
+ * What a data directory must fulfil before a member may run on it. Each check refuses with what was found, where, and
+ * what a person can do.
+ */
+import { join } from "node:path";
+import { CorruptionError } from "../base/corruption.ts";
+import { MemberTable } from "../membership/member-table.ts";
+import { formatId } from "../membership/member.ts";
+import type { Membership } from "../membership/membership.ts";
+import { decodeOldStore, type OldStore } from "../membership/old-store.ts";
+import { formatVersion, isOlderMinor, parseVersion, serverVersion } from "../membership/version.ts";
+import type { Backend } from "../storage/backend/backend.ts";
+import { buckets } from "../storage/backend/bucket.ts";
+import { readConsistentIndex } from "../storage/backend/schema.ts";
+import { decodeConfChange } from "../wire/raft/codec.ts";
+import { type Entry, EntryType, type HardState, type Snapshot } from "../wire/raft/types.ts";
+import { decodeEntryRequest } from "./apply/entry-request.ts";
+import { refuseNewerCluster } from "./apply/membership-applier.ts";
+import type { DataDir } from "./data-dir.ts";
+import { StartError } from "./start-error.ts";
+import { storageVersion } from "./version-monitor.ts";
+
+const authEnabledKey = new Uint8Array(Buffer.from("authEnabled", "latin1"));
+
+/**
+ * Members as of a snapshot; none without one.
+ * @throws {CorruptionError} when its payload is not an old store. @throws {StartError} when it holds keys of before 3.0.
+ */
+export function membersAt(snapshot: Snapshot | undefined, snapDir: string): MemberTable {
+  if (snapshot === undefined) return new MemberTable();
+  const { index, term } = snapshot.metadata;
+  const path = join(snapDir, `${hex16(term)}-${hex16(index)}.snap`);
+  let store: OldStore;
+  try {
+    store = decodeOldStore(snapshot.data);
+  } catch (cause) {
+    throw new CorruptionError({ path }, "the payload is not a membership", "restore the member from a backup", {
+      cause,
+    });
+  }
+  if (store.foreignPaths.length > 0) {
+    throw new StartError(
+      `detected disallowed custom content in v2store: ${path} holds ${store.foreignPaths[0]}; ` +
+        "remove the v2 keys with the version that wrote them",
+    );
+  }
+  return store.table;
+}
+
+/** @throws {StartError} when this program cannot serve what the database holds. */
+export function checkBackend(backend: Backend, membership: Membership, path: string): void {
+  const version = storageVersion(backend);
+  if (version !== undefined && isOlderMinor(serverVersion, version)) {
+    throw new StartError(
+      `${path}: version ${JSON.stringify(formatVersion(version))} is not supported; start a newer etcd`,
+    );
+  }
+  if (membership.clusterVersion !== undefined) refuseNewerCluster(membership.clusterVersion);
+  refuseForeignDowngrade(membership);
+  if (backend.get(buckets.auth, authEnabledKey)?.[0] === 1) refuseAuth(path);
+}
+
+/** A downgrade that leads below the version before this one: this program is not what the cluster waits for. */
+function refuseForeignDowngrade({ downgrade }: Membership): void {
+  const target = downgrade.enabled ? parseVersion(downgrade.targetVersion) : undefined;
+  if (target === undefined || target.minor >= serverVersion.minor - 1) return;
+  throw new StartError(
+    "invalid downgrade; server version is not allowed to join when downgrade is enabled: the server is " +
+      `${formatVersion(serverVersion)}, the target ${downgrade.targetVersion}; start the target version, or cancel the downgrade`,
+  );
+}
+
+function refuseAuth(path: string): never {
+  throw new StartError(
+    `${path}: authentication is enabled here, and users and roles are not supported yet; serving the data would open it ` +
+      "to everybody",
+  );
+}
+
+export interface LogToCheck {
+  readonly snapshot: Snapshot | undefined;
+  readonly entries: readonly Entry[];
+  readonly hardState: HardState;
+  readonly memberId: bigint;
+  readonly backend: Backend;
+  readonly dirs: DataDir;
+  readonly maxLearners: number;
+}
+
+/** @throws {StartError} when the log and the database do not fit, or when this program cannot carry the log on. */
+export function checkLog(log: LogToCheck): void {
+  const { snapshot, entries, hardState, backend, dirs } = log;
+  const consistentIndex = readConsistentIndex(backend);
+  const lastIndex = entries.at(-1)?.index ?? snapshot?.metadata.index ?? 0;
+  if (consistentIndex > lastIndex) {
+    throw new StartError(
+      `${dirs.backendPath} holds the effects of entries up to ${consistentIndex}, but the log in ${dirs.walDir} ends at ` +
+        `${lastIndex}: one of them is from another time; restore both from one backup`,
+    );
+  }
+  const committed = Math.max(hardState.commit, consistentIndex);
+  const table = membersAt(snapshot, dirs.snapDir);
+  let isCommittedChecked = false;
+  for (const entry of entries) {
+    if (entry.index > committed && !isCommittedChecked) {
+      isCommittedChecked = true;
+      checkMembers(table, log.memberId);
+    }
+    if (entry.type === EntryType.ConfChange) {
+      const change = decodeConfChange(entry.data);
+      if (table.validate(change, log.maxLearners) === undefined) table.apply(change);
+    } else if (entry.index > consistentIndex && isAuthChange(entry)) {
+      refuseAuth(dirs.walDir);
+    }
+  }
+  checkMembers(table, log.memberId);
+}
+
+function isAuthChange(entry: Entry): boolean {
+  return entry.data.length > 0 && decodeEntryRequest(entry.data).kind.startsWith("auth");
+}
+
+function checkMembers(table: MemberTable, memberId: bigint): void {
+  const voters = table.voters();
+  if (voters.length > 1) {
+    const ids = voters.map((voter) => formatId(voter.id)).join(", ");
+    throw new StartError(
+      `this directory belongs to a cluster of ${voters.length} voting members (${ids}), and clusters of more than one ` +
+        "are not supported yet",
+    );
+  }
+  const own = table.get(memberId);
+  if (own === undefined) {
+    throw new StartError(
+      `the member has been permanently removed from the cluster (${formatId(memberId)}); remove its data directory`,
+    );
+  }
+  if (own.isLearner) throw new StartError("this member is a learner of a cluster, and clusters are not supported yet");
+}
+
+function hex16(value: number): string {
+  return value.toString(16).padStart(16, "0");
+}

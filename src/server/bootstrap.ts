@@ -1,0 +1,246 @@
+/**
+ * From a data directory to everything the member runs on. A new directory gets a log that founds the cluster; an
+ * existing one is read back:
+ *
+ *     WAL snapshot records ──► newest .snap they know ──► WAL from there: ids, hard state, entries
+ *                                     │                          │
+ *     database: consistent index  ────┴── must fit together ─────┘
+ *
+ * From then on both are the same: raft starts with the snapshot's configuration, hands out every committed entry behind
+ * it, and those beyond the consistent index are applied. Source: etcd server/etcdserver/bootstrap.go.
+ */
+import { join } from "node:path";
+import { formatId } from "../membership/member.ts";
+import { Membership } from "../membership/membership.ts";
+import type { MemberTable } from "../membership/member-table.ts";
+import type { Logger } from "../platform/logger.ts";
+import type { Platform } from "../platform/platform.ts";
+import { MemoryStorage } from "../raft/memory-storage.ts";
+import { Backend } from "../storage/backend/backend.ts";
+import { readConsistentIndex } from "../storage/backend/schema.ts";
+import { loadNewestSnapshot } from "../storage/snap/snap-files.ts";
+import { readValidSnapshots, Wal } from "../storage/wal/wal.ts";
+import { Metadata } from "../wire/gen/etcdserverpb/etcdserver.ts";
+import type { Entry, HardState, Snapshot } from "../wire/raft/types.ts";
+import type { MemberConfig } from "./config.ts";
+import { checkBackend, checkLog, membersAt } from "./bootstrap-checks.ts";
+import { type DataDir, openDataDir, refuseWithoutWal } from "./data-dir.ts";
+import { type InitialCluster, initialCluster } from "./initial-cluster.ts";
+import { StartError } from "./start-error.ts";
+
+/** Larger requests make elections and heartbeats late; etcd warns above this. */
+const REQUEST_BYTES_RECOMMENDED_MAX = 10 * 1024 * 1024;
+
+export interface Bootstrapped {
+  readonly dirs: DataDir;
+  readonly memberId: bigint;
+  readonly clusterId: bigint;
+  readonly backend: Backend;
+  readonly membership: Membership;
+  readonly wal: Wal;
+  /** The log behind the snapshot, as raft reads it. */
+  readonly storage: MemoryStorage;
+  readonly hardState: HardState;
+  /** Members as of the snapshot. */
+  readonly replayTable: MemberTable;
+}
+
+interface Context {
+  readonly config: MemberConfig;
+  readonly platform: Platform;
+  readonly log: Logger;
+  readonly dirs: DataDir;
+  readonly onFatal: (error: Error) => void;
+}
+
+/**
+ * @param onFatal - the backend cannot write any more.
+ * @throws {StartError} or {CorruptionError}: the member must not start; what was opened is closed again.
+ */
+export async function bootstrap(
+  config: MemberConfig,
+  platform: Platform,
+  onFatal: (error: Error) => void,
+): Promise<Bootstrapped> {
+  const log = platform.log.withCaller("server/bootstrap.ts");
+  if (config.maxRequestBytes > REQUEST_BYTES_RECOMMENDED_MAX) {
+    log.warn("exceeded recommended request limit", {
+      "max-request-bytes": config.maxRequestBytes,
+      "recommended-request-bytes": REQUEST_BYTES_RECOMMENDED_MAX,
+    });
+  }
+  if (config.forceNewCluster) throw new StartError("--force-new-cluster is not supported yet; start without it");
+  const dirs = openDataDir(platform.disk, log, config);
+  const context = { config, platform, log, dirs, onFatal };
+  return dirs.hasWal ? restart(context) : found(context);
+}
+
+/** Starts a member that has never run. */
+async function found(context: Context): Promise<Bootstrapped> {
+  const { config, platform, log, dirs } = context;
+  const cluster = initialClusterOfOne(config);
+  const backend = await openBackend(context);
+  try {
+    if (readConsistentIndex(backend) > 0) refuseWithoutWal(dirs.backendPath, dirs.walDir);
+    const { memberId, clusterId, hardState, entries } = cluster;
+    const metadata = Metadata.encode({ NodeID: memberId, ClusterID: clusterId }).finish();
+    const wal = await Wal.create(platform.disk, dirs.walDir, metadata, walOptions(context));
+    await save(wal, hardState, entries);
+    log.info("starting local member", idFields(cluster));
+    return {
+      ...{ dirs, memberId, clusterId, backend, wal, hardState },
+      membership: Membership.open(backend, config.maxLearners),
+      storage: memoryStorage(undefined, hardState, entries),
+      replayTable: membersAt(undefined, dirs.snapDir),
+    };
+  } catch (error) {
+    await backend.close();
+    throw error;
+  }
+}
+
+function initialClusterOfOne(config: MemberConfig): InitialCluster {
+  if (config.initialClusterState === "existing") {
+    throw new StartError("joining a running cluster (--initial-cluster-state existing) is not supported yet");
+  }
+  const cluster = initialCluster(config);
+  if (cluster.entries.length > 1) {
+    throw new StartError("--initial-cluster names several members; clusters of more than one are not supported yet");
+  }
+  return cluster;
+}
+
+/** Starts a member from what it has left on disk. */
+async function restart(context: Context): Promise<Bootstrapped> {
+  const { config, platform, log, dirs } = context;
+  const valid = await readValidSnapshots(platform.disk, dirs.walDir);
+  const snapshot = await loadNewestSnapshot(platform.disk, log, dirs.snapDir, valid);
+  if (snapshot === undefined) log.info("No snapshot found. Recovering WAL from scratch!");
+  const replayTable = membersAt(snapshot, dirs.snapDir);
+  const backend = await openBackendFor(context, snapshot);
+  let wal: Wal | undefined;
+  try {
+    const membership = Membership.open(backend, config.maxLearners);
+    checkBackend(backend, membership, dirs.backendPath);
+    const from = { index: snapshot?.metadata.index ?? 0, term: snapshot?.metadata.term ?? 0 };
+    const opened = await Wal.open(platform.disk, dirs.walDir, from, walOptions(context));
+    wal = opened.wal;
+    const { NodeID: memberId, ClusterID: clusterId } = Metadata.decode(opened.metadata);
+    const history = await completeFounding(context, opened, { snapshot, backend, memberId });
+    checkLog({ ...history, snapshot, memberId, backend, dirs, maxLearners: config.maxLearners });
+    for (const member of membership.promoteAsIn(replayTable)) {
+      log.warn("Syncing member in v3store", { "member-id": formatId(member.id) });
+    }
+    const commit = { "commit-index": history.hardState.commit };
+    log.info("restarting local member", { ...idFields({ memberId, clusterId }), ...commit });
+    const storage = memoryStorage(snapshot, history.hardState, history.entries);
+    return { dirs, memberId, clusterId, backend, membership, wal, storage, hardState: history.hardState, replayTable };
+  } catch (error) {
+    await wal?.close();
+    await backend.close();
+    throw error;
+  }
+}
+
+interface History {
+  readonly hardState: HardState;
+  readonly entries: readonly Entry[];
+}
+
+/**
+ * A first start may end between the creation of the log and the entries that found the cluster; they are written again,
+ * as nobody can have seen them. etcd stays without a leader on such a directory.
+ */
+async function completeFounding(
+  { config, log }: Context,
+  { wal, hardState, entries }: History & { readonly wal: Wal },
+  found: { readonly snapshot: Snapshot | undefined; readonly backend: Backend; readonly memberId: bigint },
+): Promise<History> {
+  const isFounded = found.snapshot !== undefined || hardState.commit > 0 || readConsistentIndex(found.backend) > 0;
+  if (isFounded) return { hardState, entries };
+  const cluster = initialClusterOfOne(config);
+  if (cluster.memberId !== found.memberId || entries.length > cluster.entries.length) {
+    throw new StartError(
+      `the log in this directory belongs to member ${formatId(found.memberId)} and is empty, but the flags describe ` +
+        `member ${formatId(cluster.memberId)}; remove the directory, or start with the flags of the first start`,
+    );
+  }
+  log.warn("the first start of this member was interrupted; founding the cluster again");
+  await save(wal, cluster.hardState, cluster.entries);
+  return cluster;
+}
+
+function save(wal: Wal, hardState: HardState, entries: readonly Entry[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    wal.save(hardState, entries, true, (error) => (error === undefined ? resolve() : reject(error)));
+  });
+}
+
+function memoryStorage(snapshot: Snapshot | undefined, hardState: HardState, entries: readonly Entry[]): MemoryStorage {
+  const storage = new MemoryStorage();
+  if (snapshot !== undefined) storage.applySnapshot(snapshot);
+  storage.setHardState(hardState);
+  storage.append(entries);
+  return storage;
+}
+
+function openBackend({ config, platform, dirs, onFatal }: Context): Promise<Backend> {
+  const log = platform.log.withCaller("storage/backend/backend.ts");
+  return Backend.open(platform.disk, platform.clock, log, dirs.backendPath, {
+    batchIntervalMs: config.backendBatchIntervalMs,
+    batchLimit: config.backendBatchLimit,
+    pageCacheBytes: config.pageCacheBytes,
+    noSync: config.unsafeNoFsync,
+    onFatal,
+  });
+}
+
+/** Opens the database, or the newer one that a leader sent and that was not yet taken into use. */
+async function openBackendFor(context: Context, snapshot: Snapshot | undefined): Promise<Backend> {
+  const { dirs, platform, config, log } = context;
+  const index = snapshot?.metadata.index ?? 0;
+  const received = join(dirs.snapDir, `${index.toString(16).padStart(16, "0")}.snap.db`);
+  const hasReceived = index > 0 && platform.disk.exists(received);
+  if (!dirs.hasBackend && index > 0 && !hasReceived) {
+    throw new StartError(
+      `database file (${dirs.backendPath}) of the backend is missing, and the log begins behind the snapshot at index ` +
+        `${index}; restore the member from a backup, or remove it from its cluster and add it again`,
+    );
+  }
+  let backend = await openBackend(context);
+  if (readConsistentIndex(backend) < index) {
+    const found = readConsistentIndex(backend);
+    await backend.close();
+    if (!hasReceived) {
+      throw new StartError(
+        `database file (${dirs.backendPath} index ${found}) does not match with snapshot (index ${index}): it is older, ` +
+          "and the entries between them are gone; restore the member from a backup",
+      );
+    }
+    platform.disk.rename(received, dirs.backendPath);
+    await platform.disk.syncDirectory(dirs.snapDir);
+    backend = await openBackend(context);
+  }
+  await defragmentIfWorthIt(backend, config.bootstrapDefragThresholdMegabytes, log);
+  return backend;
+}
+
+async function defragmentIfWorthIt(backend: Backend, thresholdMegabytes: number, log: Logger): Promise<void> {
+  if (thresholdMegabytes === 0) return;
+  const { size, sizeInUse } = backend;
+  const thresholdBytes = thresholdMegabytes * 1024 * 1024;
+  if (size - sizeInUse >= thresholdBytes) return backend.defragment();
+  log.info("Skipping defragmentation", {
+    "current-db-size-bytes": size,
+    "current-db-size-in-use-bytes": sizeInUse,
+    "experimental-bootstrap-defrag-threshold-bytes": thresholdBytes,
+  });
+}
+
+function walOptions({ config }: Context): { readonly noSync: boolean } {
+  return { noSync: config.unsafeNoFsync };
+}
+
+function idFields(ids: { readonly memberId: bigint; readonly clusterId: bigint }): Record<string, string> {
+  return { "local-member-id": formatId(ids.memberId), "cluster-id": formatId(ids.clusterId) };
+}

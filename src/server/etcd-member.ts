@@ -1,0 +1,462 @@
+/**
+ * The running member: puts the parts together, starts them in order, and stops them in order.
+ *
+ *     start   state (leases, store, alarms) ► raft ► replay ► leader ► publish own attributes ► ready
+ *     stop    refuse new requests ► finish what is in the log ► raft, WAL ► store, backend
+ */
+import { AlarmStore } from "../alarm/alarm-store.ts";
+import { Lessor } from "../lease/lessor.ts";
+import { formatId } from "../membership/member.ts";
+import type { Membership } from "../membership/membership.ts";
+import { formatMinor, formatVersion, serverVersion } from "../membership/version.ts";
+import { Store } from "../mvcc/store.ts";
+import type { Timer } from "../platform/clock.ts";
+import type { Logger } from "../platform/logger.ts";
+import type { Platform } from "../platform/platform.ts";
+import type { RawNode } from "../raft/raw-node.ts";
+import type { Backend } from "../storage/backend/backend.ts";
+import { EtcdError, type ReasonName } from "../wire/errors.ts";
+import { CompactionRequest } from "../wire/gen/etcdserverpb/rpc.ts";
+import { ClusterMemberAttrSetRequest } from "../wire/gen/membershippb/membership.ts";
+import type { RequestKind } from "../wire/hot/raft-request.ts";
+import { type Message, MessageType, NONE } from "../wire/raft/types.ts";
+import { Applier } from "./apply/applier.ts";
+import { ConsistentIndex } from "./apply/consistent-index.ts";
+import { EntryApplier } from "./apply/entry-applier.ts";
+import { MembershipApplier } from "./apply/membership-applier.ts";
+import { startAutoCompaction } from "./auto-compaction.ts";
+import type { Bootstrapped } from "./bootstrap.ts";
+import { CompactionLoop } from "./compaction-loop.ts";
+import type { MemberConfig } from "./config.ts";
+import { RequestIds } from "./ids.ts";
+import { LeaseLoop, type RenewCallback } from "./lease-loop.ts";
+import type { FatalCallback, Member, MemberCounters, ProposalCallback, RaftState, ReadCallback } from "./member.ts";
+import { Proposals } from "./proposals.ts";
+import { Quota } from "./quota.ts";
+import { RaftLoop } from "./raft-loop.ts";
+import { createRaftNode, RaftView } from "./raft-node.ts";
+import { ReadIndex } from "./read-index.ts";
+import { Snapshotter } from "./snapshotter.ts";
+import { SpaceAlarm } from "./space-alarm.ts";
+import { storageVersion, VersionMonitor } from "./version-monitor.ts";
+
+/** Most committed entries that wait to be applied; further proposals are refused. */
+const APPLY_GAP_MAX = 5_000;
+const REQUEST_TIMEOUT_BASE_MS = 5_000;
+const LEASE_CHECKPOINT_INTERVAL_MS = 300_000;
+/** How long a stop waits for proposals that are in the log already. */
+const DRAIN_MS_MAX = 5_000;
+/** First version in which remaining lease times are always stored. */
+const CHECKPOINTS_PERSIST_SINCE_MINOR = 6;
+
+export class EtcdMember implements Member {
+  readonly config: MemberConfig;
+  readonly platform: Platform;
+  readonly memberId: bigint;
+  readonly clusterId: bigint;
+  readonly store: Store;
+  readonly lessor: Lessor;
+  readonly backend: Backend;
+  readonly alarms: AlarmStore;
+  readonly membership: Membership;
+  readonly quota: Quota;
+  readonly requestTimeoutMs: number;
+  readonly raft: RaftState;
+  onFatal: FatalCallback | undefined = undefined;
+
+  readonly #log: Logger;
+  readonly #wal: Bootstrapped["wal"];
+  readonly #node: RawNode;
+  readonly #ids: RequestIds;
+  readonly #proposals: Proposals;
+  readonly #reads: ReadIndex;
+  readonly #loop: RaftLoop;
+  readonly #applier: EntryApplier;
+  readonly #snapshotter: Snapshotter;
+  readonly #leases: LeaseLoop;
+  readonly #compactions: CompactionLoop;
+  readonly #versions: VersionMonitor;
+  readonly #spaceAlarm: SpaceAlarm;
+  readonly #timers: Timer[] = [];
+  readonly #leadershipCallbacks = new Set<() => void>();
+  readonly #ready = deferred();
+  #electedMs = -Infinity;
+  #leaderChanges = 0;
+  #slowApplies = 0;
+  #hasCampaigned = false;
+  #state: "starting" | "ready" | "stopping" = "starting";
+  #stopped: Promise<void> | undefined;
+  #hasFailed = false;
+
+  constructor(config: MemberConfig, platform: Platform, log: Logger, parts: Bootstrapped) {
+    const { clock } = platform;
+    this.config = config;
+    this.platform = platform;
+    this.#log = log;
+    this.memberId = parts.memberId;
+    this.clusterId = parts.clusterId;
+    this.backend = parts.backend;
+    this.membership = parts.membership;
+    this.#wal = parts.wal;
+    this.requestTimeoutMs = REQUEST_TIMEOUT_BASE_MS + 2 * config.electionTimeoutMs;
+    const consistentIndex = new ConsistentIndex(this.backend);
+    this.lessor = Lessor.open(this.backend, {
+      minTtlSeconds: Math.ceil((1.5 * config.electionTimeoutMs) / 1000),
+      persistCheckpoints: this.#persistsCheckpoints(),
+      checkpointIntervalMs: config.leaseCheckpoint ? LEASE_CHECKPOINT_INTERVAL_MS : 0,
+      expiredRetryMs: this.requestTimeoutMs,
+    });
+    this.store = Store.open(this.backend, this.lessor, {
+      compactionBatchRows: config.compactionBatchLimit,
+      warn: (message, fields) => log.warn(message, fields),
+    });
+    log.info("kvstore restored", { "current-rev": this.store.currentRevision });
+    this.alarms = AlarmStore.open(this.backend);
+    this.quota = new Quota(this.backend, config.quotaBackendBytes);
+    this.quota.logTo(log, config.quotaBackendBytes);
+    this.#ids = new RequestIds(this.memberId, clock.now());
+    this.#node = createRaftNode({
+      ...{ config, memberId: this.memberId, storage: parts.storage },
+      ...{ random: platform.random, log: platform.log.withCaller("raft") },
+    });
+    this.#proposals = new Proposals({
+      ...{ ids: this.#ids, node: this.#node },
+      ...{ timeoutMs: this.requestTimeoutMs, requestBytesMax: config.maxRequestBytes },
+    });
+    const propose = this.propose.bind(this);
+    this.#reads = new ReadIndex({
+      ids: this.#ids,
+      log,
+      timeoutMs: this.requestTimeoutMs,
+      ask: (context) => this.#node.readIndex(context),
+    });
+    const { metadata } = parts.storage.snapshot();
+    this.#applier = new EntryApplier({
+      consistentIndex,
+      applier: new Applier({ ...this.#stores(), clock }),
+      membershipApplier: new MembershipApplier({
+        membership: this.membership,
+        log,
+        onVersionLowered: () => this.#snapshotter.force(),
+      }),
+      membership: this.membership,
+      replayTable: parts.replayTable,
+      maxLearners: config.maxLearners,
+      ids: this.#ids,
+      proposals: this.#proposals,
+      log,
+      applyConfChange: (change) => this.#node.applyConfChange(change),
+      onTermStarted: () => this.#onTermStarted(),
+      withNoSpaceAlarm: (callback) => this.#spaceAlarm.raise(callback),
+      position: metadata,
+    });
+    this.#loop = new RaftLoop(
+      { node: this.#node, storage: parts.storage, wal: parts.wal, clock, slowApplyMs: config.warningApplyDurationMs },
+      {
+        beforeReady: (nowMs) => this.#beforeReady(nowMs),
+        applyEntry: (entry) => this.#applier.apply(entry),
+        slowApply: (entry, tookMs) => this.#onSlowApply(entry.index, tookMs),
+        afterApply: () => this.#afterApply(),
+        readConfirmed: (context, index) => this.#onReadConfirmed(context, index),
+        leaderChanged: (leaderId) => this.#onLeaderChanged(leaderId),
+        send: (message) => this.#send(message),
+        fatal: (error) => this.fail(error),
+      },
+    );
+    this.raft = new RaftView(this.#node, this.#applier, this.membership);
+    this.#snapshotter = new Snapshotter({
+      ...{ config, clock, log, consistentIndex, applier: this.#applier, disk: platform.disk },
+      ...{
+        dirs: parts.dirs,
+        backend: this.backend,
+        wal: parts.wal,
+        storage: parts.storage,
+        membership: this.membership,
+      },
+      fatal: (error) => this.fail(error),
+    });
+    this.#leases = new LeaseLoop({
+      ...{ lessor: this.lessor, clock, log, checkpoints: config.leaseCheckpoint, propose },
+      requestTimeoutMs: this.requestTimeoutMs,
+      readIndex: this.readIndex.bind(this),
+    });
+    this.#spaceAlarm = new SpaceAlarm({
+      ...{ memberId: this.memberId, alarms: this.alarms, quotaBytes: this.quota.limitBytes, log, propose },
+    });
+    this.#compactions = new CompactionLoop(this.store, clock, config.compactionSleepIntervalMs);
+    this.#versions = new VersionMonitor({
+      ...{ memberId: this.memberId, membership: this.membership, backend: this.backend, clock, log, propose },
+      isLeader: () => this.raft.isLeader,
+    });
+    this.membership.onVersionChange = () => {
+      this.lessor.persistCheckpoints = this.#persistsCheckpoints();
+      clock.nextTurn(() => this.#unlessStopping(() => this.#versions.check()));
+    };
+  }
+
+  /** Starts time and the raft loop. */
+  run(): void {
+    const { clock } = this.platform;
+    const { config } = this;
+    const { clusterVersion } = this.membership;
+    this.#log.info("starting etcd server", {
+      "local-member-id": formatId(this.memberId),
+      "local-server-version": formatVersion(serverVersion),
+      "cluster-id": formatId(this.clusterId),
+      "cluster-version": clusterVersion === undefined ? "to_be_decided" : formatMinor(clusterVersion),
+    });
+    this.#timers.push(clock.setTicker(() => this.#tick(), config.heartbeatIntervalMs));
+    const compaction = startAutoCompaction(config.autoCompaction, {
+      ...{ clock, log: this.#log },
+      currentRevision: () => this.store.currentRevision,
+      isLeader: () => this.raft.isLeader,
+      compact: (revision, callback) => {
+        const request = CompactionRequest.encode({ revision: BigInt(revision), physical: false }).finish();
+        this.propose("compaction", request, callback);
+      },
+    });
+    if (compaction !== undefined) this.#timers.push(compaction);
+    this.#publish();
+    this.#loop.schedule();
+  }
+
+  get isReady(): boolean {
+    return this.#state === "ready";
+  }
+
+  get storageVersion(): string | undefined {
+    const version = storageVersion(this.backend);
+    return version === undefined ? undefined : formatVersion(version);
+  }
+
+  get counters(): MemberCounters {
+    return {
+      leaderChanges: this.#leaderChanges,
+      proposalsCommitted: this.raft.commitIndex,
+      proposalsApplied: this.raft.appliedIndex,
+      proposalsPending: this.#proposals.count,
+      proposalsFailed: this.#proposals.failed,
+      slowApplies: this.#slowApplies,
+      slowReadIndexes: this.#reads.slow,
+      readIndexesFailed: this.#reads.failed,
+      leaseExpired: this.#leases.expired,
+      snapshotsSaved: this.#snapshotter.saved,
+    };
+  }
+
+  whenReady(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  propose(kind: RequestKind, request: Uint8Array, callback: ProposalCallback): void {
+    if (this.#state === "stopping") return callback(new EtcdError("stopped"), undefined);
+    if (this.#node.committed > this.#applier.appliedIndex + APPLY_GAP_MAX || this.backend.overloaded) {
+      return callback(new EtcdError("tooManyRequests"), undefined);
+    }
+    try {
+      this.#proposals.propose(kind, request, callback, this.platform.clock.monotonic());
+    } catch (error) {
+      if (!(error instanceof EtcdError)) throw error;
+      return callback(error, undefined);
+    }
+    this.#loop.schedule();
+  }
+
+  readIndex(callback: ReadCallback): void {
+    if (this.#state === "stopping") return callback(new EtcdError("stopped"));
+    this.#reads.add(callback);
+    this.#loop.schedule();
+  }
+
+  nextRequestId(): bigint {
+    return this.#ids.toBigInt(this.#ids.next());
+  }
+
+  renewLease(leaseId: bigint, callback: RenewCallback): void {
+    this.#leases.renew(leaseId, callback);
+  }
+
+  raiseNoSpaceAlarm(): void {
+    this.#spaceAlarm.raise(() => undefined);
+  }
+
+  onLeadershipChange(callback: () => void): () => void {
+    this.#leadershipCallbacks.add(callback);
+    return () => this.#leadershipCallbacks.delete(callback);
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  /** The member cannot go on: nothing that is not durable may be answered any more. */
+  fail(error: Error): void {
+    if (this.#hasFailed) return;
+    this.#hasFailed = true;
+    this.#log.fatal("the member cannot go on and stops", { error });
+    this.#quiesce();
+    this.onFatal?.(error);
+  }
+
+  async #stop(): Promise<void> {
+    if (!this.#hasFailed) {
+      this.#log.info("skipped leadership transfer for single voting member cluster", {
+        "local-member-id": formatId(this.memberId),
+        "current-leader-member-id": formatId(this.#node.lead),
+      });
+      this.#state = "stopping";
+      await this.#drain();
+      this.#quiesce();
+    }
+    await this.#snapshotter.stop();
+    await this.#loop.stop();
+    await this.#wal.close();
+    await this.backend.close();
+  }
+
+  /** Waits until everything that was accepted is answered. */
+  async #drain(): Promise<void> {
+    if (this.#proposals.count === 0 || this.#node.lead === NONE) return;
+    await new Promise<void>((resolve) => {
+      this.#proposals.onIdle = resolve;
+      this.#timers.push(this.platform.clock.setTimer(resolve, DRAIN_MS_MAX));
+    });
+  }
+
+  /** No timer runs and nobody waits after this. */
+  #quiesce(): void {
+    this.#state = "stopping";
+    for (const timer of this.#timers) timer.cancel();
+    this.#leases.stop();
+    this.#versions.stop();
+    this.#compactions.stop();
+    this.#proposals.failAll("stopped");
+    this.#reads.failAll("stopped");
+    this.#ready.reject(new EtcdError("stopped"));
+  }
+
+  #stores(): Pick<EtcdMember, "store" | "lessor" | "alarms" | "quota"> {
+    return this;
+  }
+
+  #persistsCheckpoints(): boolean {
+    const { clusterVersion } = this.membership;
+    const always = clusterVersion !== undefined && clusterVersion.minor >= CHECKPOINTS_PERSIST_SINCE_MINOR;
+    return always || this.config.leaseCheckpointPersist;
+  }
+
+  #tick(): void {
+    const nowMs = this.platform.clock.monotonic();
+    this.#proposals.expire(nowMs, (startedMs) => this.#timeoutReason(startedMs));
+    this.#reads.tick(nowMs);
+    this.#loop.tick();
+  }
+
+  /** A proposal made shortly before the present leader was elected was probably lost with the one before. */
+  #timeoutReason(startedMs: number): ReasonName {
+    const lostMs = this.#electedMs - 2 * this.config.electionTimeoutMs;
+    return startedMs > lostMs && startedMs < this.#electedMs ? "timeoutDueToLeaderFail" : "timeout";
+  }
+
+  #beforeReady(nowMs: number): void {
+    this.#campaignIfAlone();
+    this.#proposals.flush();
+    this.#reads.start(nowMs);
+  }
+
+  #afterApply(): void {
+    this.#reads.release(this.#applier.appliedIndex);
+    this.#snapshotter.afterApply();
+    this.#campaignIfAlone();
+  }
+
+  #onReadConfirmed(context: Uint8Array, index: number): void {
+    this.#reads.confirm(context, index);
+    this.#reads.release(this.#applier.appliedIndex);
+  }
+
+  /** The only voter need not wait for an election timeout: nobody else can lead. */
+  #campaignIfAlone(): void {
+    if (this.#hasCampaigned || this.#applier.appliedIndex < this.#node.committed) return;
+    const { voters } = this.#applier.confState;
+    if (voters.length !== 1 || voters[0] !== this.memberId) return;
+    this.#hasCampaigned = true;
+    this.#node.campaign();
+  }
+
+  #onLeaderChanged(leaderId: bigint): void {
+    this.#leaderChanges++;
+    if (leaderId === this.memberId) {
+      this.#electedMs = this.platform.clock.monotonic();
+    } else {
+      this.lessor.demote();
+      this.#leases.demoted();
+    }
+    this.#reads.leaderChanged();
+    for (const callback of this.#leadershipCallbacks) callback();
+  }
+
+  #onTermStarted(): void {
+    const { clock } = this.platform;
+    this.#reads.firstCommitInTerm(clock.monotonic());
+    if (!this.#node.isLeader) return;
+    this.lessor.promote(this.config.electionTimeoutMs, clock.monotonic());
+    clock.nextTurn(() => this.#unlessStopping(() => this.#versions.check()));
+  }
+
+  #onSlowApply(index: number, tookMs: number): void {
+    this.#slowApplies++;
+    this.#log.warn("apply request took too long", {
+      took: `${tookMs.toFixed(3)}ms`,
+      "expected-duration": `${this.config.warningApplyDurationMs}ms`,
+      "entry-index": index,
+    });
+  }
+
+  /** There is no transport yet, and no peer that could answer: learners that were added stay unreachable. */
+  #send(message: Message): void {
+    if (message.type === MessageType.Snap) this.#node.reportSnapshot(message.to, false);
+    else if (message.type === MessageType.App) this.#node.reportUnreachable(message.to);
+  }
+
+  /** Tells the cluster this member's name and client URLs, until that is applied: then it is ready. */
+  #publish(): void {
+    const { name, advertiseClientUrls } = this.config;
+    const memberAttributes = { name, clientUrls: [...advertiseClientUrls] };
+    const request = ClusterMemberAttrSetRequest.encode({ memberID: this.memberId, memberAttributes }).finish();
+    const fields = {
+      "local-member-id": formatId(this.memberId),
+      "local-member-attributes": `{Name:${name} ClientURLs:[${advertiseClientUrls.join(" ")}]}`,
+      "cluster-id": formatId(this.clusterId),
+      "publish-timeout": `${this.requestTimeoutMs / 1000}s`,
+    };
+    this.propose("clusterMemberAttrSet", request, (error) => {
+      if (this.#state === "stopping") return;
+      if (error !== undefined) {
+        this.#log.warn("failed to publish local member to cluster through raft", { ...fields, error });
+        return this.#publish();
+      }
+      this.#log.info("published local member to cluster through raft", fields);
+      this.#state = "ready";
+      this.#ready.resolve();
+      for (const callback of this.#leadershipCallbacks) callback();
+    });
+  }
+
+  #unlessStopping(action: () => void): void {
+    if (this.#state !== "stopping") action();
+  }
+}
+
+function deferred(): { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void } {
+  let resolve!: () => void;
+  let reject!: (error: Error) => void;
+  const promise = new Promise<void>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  // A member that stops before it is ready need not have anybody waiting for it.
+  promise.catch(() => undefined);
+  return { promise, resolve, reject };
+}

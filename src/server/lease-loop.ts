@@ -1,0 +1,143 @@
+/**
+ * The primary's side of leases: revokes those that have run out, checkpoints long ones, renews what clients keep alive.
+ * Expiry is decided here and takes effect through the log; renewals stay local and cost no entry.
+ *
+ * Every 500 ms at most 500 expired leases are taken and revoked, 16 at a time, and only after this member has made sure
+ * that it still leads: a leader that was stopped for a while must not revoke what the next one has kept alive.
+ * Source: etcd server/lease/lessor.go and `revokeExpiredLeases`, `LeaseRenew` in server/etcdserver.
+ */
+import type { Lessor } from "../lease/lessor.ts";
+import type { Clock, Timer } from "../platform/clock.ts";
+import type { Logger } from "../platform/logger.ts";
+import { EtcdError } from "../wire/errors.ts";
+import { LeaseCheckpointRequest, LeaseRevokeRequest } from "../wire/gen/etcdserverpb/rpc.ts";
+import type { RequestKind } from "../wire/hot/raft-request.ts";
+import type { ProposalCallback, ReadCallback } from "./member.ts";
+
+const CHECK_INTERVAL_MS = 500;
+const EXPIRED_PER_CHECK = 500;
+const REVOKES_IN_FLIGHT_MAX = 16;
+const CHECKPOINTS_PER_ENTRY = 1_000;
+/** Pause before a renewal looks again for a primary. */
+const RENEW_RETRY_MS = 50;
+
+export type RenewCallback = (error: EtcdError | undefined, ttlSeconds: number) => void;
+
+export interface LeaseLoopParts {
+  readonly lessor: Lessor;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly checkpoints: boolean;
+  readonly requestTimeoutMs: number;
+  readonly propose: (kind: RequestKind, request: Uint8Array, callback: ProposalCallback) => void;
+  readonly readIndex: (callback: ReadCallback) => void;
+}
+
+export class LeaseLoop {
+  readonly #parts: LeaseLoopParts;
+  readonly #timer: Timer;
+  /** Taken from the lessor and not yet proposed. */
+  #toRevoke: bigint[] = [];
+  #revokesInFlight = 0;
+  #isStopped = false;
+  /** Renewals of leases that are over and not revoked yet. */
+  readonly #waitingForRevoke = new Map<bigint, (() => void)[]>();
+  /** Leases revoked because they ran out. */
+  expired = 0;
+
+  constructor(parts: LeaseLoopParts) {
+    this.#parts = parts;
+    this.#timer = parts.clock.setTicker(() => this.#check(), CHECK_INTERVAL_MS);
+    parts.lessor.onRevoked = (id) => this.#wake(id);
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#timer.cancel();
+    this.demoted();
+  }
+
+  /** This member is no longer the primary: who waits for a revocation looks for another one. */
+  demoted(): void {
+    this.#toRevoke = [];
+    for (const id of [...this.#waitingForRevoke.keys()]) this.#wake(id);
+  }
+
+  /** @see Member.renewLease */
+  renew(id: bigint, callback: RenewCallback): void {
+    this.#renewUntil(id, this.#parts.clock.monotonic() + this.#parts.requestTimeoutMs, callback);
+  }
+
+  #renewUntil(id: bigint, deadlineMs: number, callback: RenewCallback): void {
+    const { lessor, clock } = this.#parts;
+    if (this.#isStopped) return callback(new EtcdError("stopped"), 0);
+    const nowMs = clock.monotonic();
+    if (!lessor.isPrimary) {
+      if (nowMs >= deadlineMs) return callback(new EtcdError("timeout"), 0);
+      clock.setTimer(() => this.#renewUntil(id, deadlineMs, callback), RENEW_RETRY_MS);
+      return;
+    }
+    const known = lessor.lookup(id);
+    if (known === undefined) return callback(new EtcdError("leaseNotFound"), 0);
+    // What is left counts from the last checkpoint; a renewal puts the whole time back, for the next leader as well.
+    if (this.#parts.checkpoints && known.remainingTtlSeconds > 0) this.#checkpoint([{ ID: id, remainingTTL: 0n }]);
+    const renewed = lessor.renew(id, nowMs);
+    if (renewed !== "expired") return callback(undefined, renewed.ttlSeconds);
+    const waiting = this.#waitingForRevoke.get(id) ?? [];
+    waiting.push(() => this.#renewUntil(id, deadlineMs, callback));
+    this.#waitingForRevoke.set(id, waiting);
+  }
+
+  #wake(id: bigint): void {
+    const waiting = this.#waitingForRevoke.get(id);
+    if (waiting === undefined) return;
+    this.#waitingForRevoke.delete(id);
+    // Not at once: this runs while an entry is applied, or on the way down.
+    this.#parts.clock.nextTurn(() => {
+      for (const retry of waiting) retry();
+    });
+  }
+
+  #check(): void {
+    const { lessor, clock, readIndex, log } = this.#parts;
+    if (!lessor.isPrimary || this.#toRevoke.length > 0) return;
+    const nowMs = clock.monotonic();
+    const expired = lessor.takeExpired(nowMs, EXPIRED_PER_CHECK);
+    const checkpoints = this.#parts.checkpoints ? lessor.takeCheckpoints(nowMs, CHECKPOINTS_PER_ENTRY) : [];
+    if (expired.length === 0 && checkpoints.length === 0) return;
+    readIndex((error) => {
+      if (error !== undefined || !lessor.isPrimary) {
+        log.warn("Ignore the lease revoking request because current member isn't a leader");
+        return;
+      }
+      this.#toRevoke = expired;
+      this.#revokeMore();
+      if (checkpoints.length > 0) {
+        this.#checkpoint(checkpoints.map((due) => ({ ID: due.id, remainingTTL: BigInt(due.remainingTtlSeconds) })));
+      }
+    });
+  }
+
+  #revokeMore(): void {
+    while (this.#revokesInFlight < REVOKES_IN_FLIGHT_MAX) {
+      const id = this.#toRevoke.shift();
+      if (id === undefined) return;
+      this.#revokesInFlight++;
+      this.#parts.propose("leaseRevoke", LeaseRevokeRequest.encode({ ID: id }).finish(), (error) => {
+        this.#revokesInFlight--;
+        if (error === undefined) this.expired++;
+        else if (error.reason !== "stopped") {
+          const leaseId = BigInt.asUintN(64, id).toString(16).padStart(16, "0");
+          this.#parts.log.warn("failed to revoke lease", { "lease-id": leaseId, error });
+        }
+        if (!this.#isStopped) this.#revokeMore();
+      });
+    }
+  }
+
+  #checkpoint(checkpoints: LeaseCheckpointRequest["checkpoints"]): void {
+    this.#parts.propose("leaseCheckpoint", LeaseCheckpointRequest.encode({ checkpoints }).finish(), (error) => {
+      if (error !== undefined) this.#parts.log.debug("failed to checkpoint leases", { error });
+    });
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Proposals on their way: encoded and queued, handed to raft once a turn of the loop, waiting until their entry is applied
+ * here, or given up.
+ *
+ *     propose() ──► queued ──flush(), with a leader──► in raft's hands ──settle()──► answered
+ *                      └──────────────── expire(), failAll() ───────────────────────►
+ *
+ * One that ran out of time is given up, not undone: its entry may still be applied, then without an answer. All have the
+ * same time limit, so the oldest one in the table is the next to run out.
+ */
+import type { RawNode } from "../raft/raw-node.ts";
+import { RaftError } from "../raft/errors.ts";
+import { NONE } from "../wire/raft/types.ts";
+import { EtcdError, type ReasonName } from "../wire/errors.ts";
+import { encodeRaftRequest, type RequestKind } from "../wire/hot/raft-request.ts";
+import type { ApplyResult } from "./apply/result.ts";
+import type { RequestIds } from "./ids.ts";
+import type { ProposalCallback } from "./member.ts";
+
+/** Most proposals kept while there is no leader to take them. */
+const QUEUED_WITHOUT_LEADER_MAX = 5_000;
+
+interface Pending {
+  readonly callback: ProposalCallback;
+  /** Monotonic. */
+  readonly startedMs: number;
+}
+
+export interface ProposalsOptions {
+  readonly ids: RequestIds;
+  readonly node: RawNode;
+  readonly timeoutMs: number;
+  /** Largest entry. */
+  readonly requestBytesMax: number;
+}
+
+export class Proposals {
+  readonly #options: ProposalsOptions;
+  /** By sequence (see RequestIds); insertion order is age. */
+  readonly #pending = new Map<number, Pending>();
+  #queued: Uint8Array[] = [];
+  /** Given up without an answer from the log; only grows. */
+  failed = 0;
+  /** Called when the last one was settled. */
+  onIdle: (() => void) | undefined = undefined;
+
+  constructor(options: ProposalsOptions) {
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.#pending.size;
+  }
+
+  /**
+   * Encodes and queues a request; the caller sees to it that {@link flush} runs in this turn of the loop.
+   *
+   * @param request - borrowed until the call returns.
+   * @throws {EtcdError} `requestTooLarge`, `noLeader`: not queued, the callback is not called.
+   */
+  propose(kind: RequestKind, request: Uint8Array, callback: ProposalCallback, nowMs: number): void {
+    const { ids, node, requestBytesMax } = this.#options;
+    if (node.lead === NONE && this.#queued.length >= QUEUED_WITHOUT_LEADER_MAX) throw new EtcdError("noLeader");
+    const sequence = ids.next();
+    const header = { id: ids.toBigInt(sequence), username: "", authRevision: 0n };
+    const entry = encodeRaftRequest(kind, request, header);
+    if (entry.length > requestBytesMax) throw new EtcdError("requestTooLarge");
+    this.#pending.set(sequence, { callback, startedMs: nowMs });
+    this.#queued.push(entry);
+  }
+
+  /** Hands what is queued to raft, if there is a leader. */
+  flush(): void {
+    const { node } = this.#options;
+    if (this.#queued.length === 0 || node.lead === NONE) return;
+    try {
+      node.proposeBatch(this.#queued);
+      this.#queued = [];
+    } catch (error) {
+      // Kept: raft takes them when leadership has settled, or they run out of time.
+      if (!(error instanceof RaftError)) throw error;
+    }
+  }
+
+  /** Whether somebody here waits for the entry. */
+  has(sequence: number): boolean {
+    return this.#pending.has(sequence);
+  }
+
+  /** Answers the waiter of an applied entry, if there is one. */
+  settle(sequence: number, error: EtcdError | undefined, result: ApplyResult | undefined): void {
+    const pending = this.#pending.get(sequence);
+    if (pending === undefined) return;
+    this.#pending.delete(sequence);
+    pending.callback(error, result);
+    if (this.#pending.size === 0) this.onIdle?.();
+  }
+
+  /**
+   * Gives up what has waited too long.
+   *
+   * @param reasonFor - why, as far as one can tell, for a proposal made at that time.
+   */
+  expire(nowMs: number, reasonFor: (startedMs: number) => ReasonName): void {
+    for (const [sequence, { startedMs }] of this.#pending) {
+      if (nowMs - startedMs < this.#options.timeoutMs) return;
+      this.#fail(sequence, reasonFor(startedMs));
+    }
+  }
+
+  /** Gives everything up: the member stops. */
+  failAll(reason: ReasonName): void {
+    this.#queued = [];
+    for (const sequence of [...this.#pending.keys()]) this.#fail(sequence, reason);
+  }
+
+  #fail(sequence: number, reason: ReasonName): void {
+    this.failed++;
+    this.settle(sequence, new EtcdError(reason), undefined);
+  }
+}

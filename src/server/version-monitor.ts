@@ -1,0 +1,120 @@
+/**
+ * Versions that the cluster agrees on. The leader raises the cluster version to the lowest server version of all
+ * members; every member then brings its own storage to the version of the cluster. Both are looked at when the cause
+ * may have changed, and every 4 s. Source: etcd server/etcdserver/version/monitor.go and server/storage/schema.
+ */
+import type { Membership } from "../membership/membership.ts";
+import {
+  compareVersions,
+  formatMinor,
+  formatVersion,
+  minClusterVersion,
+  parseVersion,
+  serverVersion,
+  toMinor,
+  type Version,
+} from "../membership/version.ts";
+import type { Clock, Timer } from "../platform/clock.ts";
+import type { Logger } from "../platform/logger.ts";
+import type { Backend } from "../storage/backend/backend.ts";
+import { readStorageVersion, readTerm, writeStorageVersion } from "../storage/backend/schema.ts";
+import { ClusterVersionSetRequest } from "../wire/gen/membershippb/membership.ts";
+import type { RequestKind } from "../wire/hot/raft-request.ts";
+import type { ProposalCallback } from "./member.ts";
+
+const MONITOR_INTERVAL_MS = 4_000;
+/** Storage of 3.5: no version row, and the first one with a `term` row. */
+const unmarkedStorageVersion: Version = { major: 3, minor: 5, patch: 0 };
+
+export interface VersionMonitorParts {
+  readonly memberId: bigint;
+  readonly membership: Membership;
+  readonly backend: Backend;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly isLeader: () => boolean;
+  readonly propose: (kind: RequestKind, request: Uint8Array, callback: ProposalCallback) => void;
+}
+
+/** What the rows say; undefined before the first commit of a new or very old database. */
+export function storageVersion(backend: Backend): Version | undefined {
+  const text = readStorageVersion(backend);
+  if (text !== undefined) return parseVersion(text);
+  return readTerm(backend) > 0 ? unmarkedStorageVersion : undefined;
+}
+
+export class VersionMonitor {
+  readonly #parts: VersionMonitorParts;
+  readonly #timer: Timer;
+  #isProposing = false;
+
+  constructor(parts: VersionMonitorParts) {
+    this.#parts = parts;
+    this.#timer = parts.clock.setTicker(() => this.check(), MONITOR_INTERVAL_MS);
+  }
+
+  stop(): void {
+    this.#timer.cancel();
+  }
+
+  /** Call outside the application of an entry: it writes to the backend and to the log. */
+  check(): void {
+    this.#checkCluster();
+    this.#checkStorage();
+  }
+
+  #checkCluster(): void {
+    const { membership, log, isLeader, propose } = this.#parts;
+    if (!isLeader() || this.#isProposing) return;
+    const version = this.#decide();
+    if (version === undefined) return;
+    this.#isProposing = true;
+    const to = formatMinor(version);
+    if (membership.clusterVersion === undefined) {
+      log.info("setting up initial cluster version using v3 API", { "cluster-version": to });
+    } else {
+      log.info("updating cluster version using v3 API", { from: formatMinor(membership.clusterVersion), to });
+    }
+    const request = ClusterVersionSetRequest.encode({ ver: formatVersion(version) }).finish();
+    propose("clusterVersionSet", request, (error) => {
+      this.#isProposing = false;
+      if (error === undefined) log.info("cluster version is updated", { "cluster-version": to });
+      else if (error.reason !== "stopped") log.warn("failed to update cluster version", { error });
+    });
+  }
+
+  /** The cluster version that should be, or undefined to leave it. */
+  #decide(): Version | undefined {
+    const { clusterVersion, downgrade } = this.#parts.membership;
+    const lowest = this.#lowestServerVersion();
+    if (clusterVersion === undefined) return lowest ?? minClusterVersion;
+    if (lowest === undefined) return undefined;
+    if (downgrade.enabled) {
+      const target = parseVersion(downgrade.targetVersion);
+      return target === undefined || compareVersions(target, clusterVersion) === 0 ? undefined : target;
+    }
+    return compareVersions(clusterVersion, lowest) < 0 ? lowest : undefined;
+  }
+
+  /** Unknown as long as there is a member that cannot be asked. */
+  #lowestServerVersion(): Version | undefined {
+    const isAlone = this.#parts.membership.members().every((member) => member.id === this.#parts.memberId);
+    return isAlone ? toMinor(serverVersion) : undefined;
+  }
+
+  #checkStorage(): void {
+    const { membership, backend, log } = this.#parts;
+    const wanted = membership.clusterVersion;
+    if (wanted === undefined || compareVersions(wanted, minClusterVersion) === 0) return;
+    const current = storageVersion(backend);
+    // Etcd cannot migrate what it cannot recognise; the first commit of the backend writes the row it looks at.
+    if (current === undefined || compareVersions(current, toMinor(wanted)) === 0) return;
+    log.info("cluster version differs from storage version.", {
+      "cluster-version": formatVersion(wanted),
+      "storage-version": formatVersion(current),
+    });
+    if (wanted.minor === serverVersion.minor) writeStorageVersion(backend, formatVersion(toMinor(wanted)));
+    else if (wanted.minor < current.minor) writeStorageVersion(backend, undefined);
+    log.info("updated storage version", { "new-storage-version": formatVersion(toMinor(wanted)) });
+  }
+}
