@@ -99,3 +99,13 @@ export class MessageReader {
     this.#have = needed;
   }
 }
+
+/** Writes the prefix of an uncompressed message. */
+export function writePrefix(target: Uint8Array, offset: number, size: number): number {
+  target[offset] = 0;
+  target[offset + 1] = size >>> 24;
+  target[offset + 2] = size >>> 16;
+  target[offset + 3] = size >>> 8;
+  target[offset + 4] = size;
+  return offset + prefixSize;
+}

@@ -33,7 +33,10 @@ const headersPlain = Uint8Array.of(indexedStatus200, ...literal(contentTypeIndex
 const headersAdding = Uint8Array.of(indexedStatus200, ...literal(contentTypeIndex, "application/grpc", addIndexed));
 const headersAtStageHeaders = Uint8Array.of(indexedStatus200, 0x80 | 62);
 const headersAtStageFull = Uint8Array.of(indexedStatus200, 0x80 | 64);
-const okPlain = Uint8Array.of(...literal("grpc-status", "0", plainIndexed), ...literal("grpc-message", "", plainIndexed));
+const okPlain = Uint8Array.of(
+  ...literal("grpc-status", "0", plainIndexed),
+  ...literal("grpc-message", "", plainIndexed),
+);
 const okAdding = Uint8Array.of(...literal("grpc-status", "0", addIndexed), ...literal("grpc-message", "", addIndexed));
 const okAtStageFull = Uint8Array.of(0x80 | 63, 0x80 | 62);
 
@@ -96,7 +99,11 @@ export class ResponseBlocks {
   trailersOnly(httpStatus: HttpStatus, subtype: string, code: number, message: string): Uint8Array {
     const status = httpStatus === 200 ? [indexedStatus200] : literal(8, String(httpStatus), plainIndexed);
     const contentType = subtype === "" ? "application/grpc" : `application/grpc+${subtype}`;
-    return this.#prefixed([...status, ...literal(contentTypeIndex, contentType, plainIndexed), ...statusFields(code, message)]);
+    return this.#prefixed([
+      ...status,
+      ...literal(contentTypeIndex, contentType, plainIndexed),
+      ...statusFields(code, message),
+    ]);
   }
 
   /** Empties the client's table and sets its new size, then begins again. */

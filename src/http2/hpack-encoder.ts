@@ -28,12 +28,16 @@ export class HpackEncoder {
   #smallestLimit = -1;
   #lastLimit = -1;
 
+  /** Changes whenever the table does: blocks of indexed fields encoded before are then void. */
+  version = 0;
+
   /** Follows the peer's SETTINGS_HEADER_TABLE_SIZE; we never use more than 4096 bytes. */
   setTableSizeLimit(size: number): void {
     const limit = Math.min(size, defaultHeaderTableSize);
     if (this.#lastLimit < 0 && limit === this.#table.sizeLimit) return;
     this.#smallestLimit = this.#lastLimit < 0 ? limit : Math.min(this.#smallestLimit, limit);
     this.#lastLimit = limit;
+    this.version++;
   }
 
   /** Most bytes {@link encode} may write for these fields. */
@@ -82,7 +86,10 @@ export class HpackEncoder {
       : encodeInteger(nameIndex, 4, 0x00, target, offset);
     if (nameIndex === 0) position = encodeString(name, target, position);
     position = encodeString(value, target, position);
-    if (indexed) this.#table.add(field);
+    if (indexed) {
+      this.#table.add(field);
+      this.version++;
+    }
     return position;
   }
 }

@@ -496,7 +496,8 @@ export class Http2Session {
 
   #onResetStream(bytes: Uint8Array, start: number, end: number, id: number): void {
     if (end - start !== 4) throw new ConnectionError(ErrorCode.frameSizeError, "RST_STREAM of a wrong size");
-    if (id === 0 || this.#isIdle(id)) throw new ConnectionError(ErrorCode.protocolError, "RST_STREAM on an idle stream");
+    if (id === 0 || this.#isIdle(id))
+      throw new ConnectionError(ErrorCode.protocolError, "RST_STREAM on an idle stream");
     this.#count(this.#resets, "too many RST_STREAM frames");
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
