@@ -2,7 +2,7 @@
  * The help text of etcd's tools: sections `NAME:`, `USAGE:`, `COMMANDS:`, `DESCRIPTION:`, `OPTIONS:` and so on, with
  * columns aligned by tabs (Go's text/tabwriter with tab width 8).
  */
-import { helpFlag, pathName, type Command, type CommandPath, type Program } from "./command.ts";
+import { flagsOf, helpFlag, pathName, type Command, type CommandPath, type Program } from "./command.ts";
 import { formatValue, type FlagSpec } from "./flags.ts";
 
 const tabWidth = 8;
@@ -68,4 +68,19 @@ function alignColumns(rows: readonly (readonly [string, string])[]): string {
   return rows
     .map(([cell, text]) => `${cell}${"\t".repeat(Math.ceil((width - cell.length) / tabWidth))}${text}\n`)
     .join("");
+}
+
+/** The short usage that Go's cobra prints by itself: what `txn` shows for a bad flag within one of its lines. */
+export function plainUsage(path: CommandPath): string {
+  const rows = flagsOf(path)
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map((spec): [string, string] => {
+      const name = spec.shorthand === undefined ? `      --${spec.name}` : `  -${spec.shorthand}, --${spec.name}`;
+      const kind = { bool: "", string: " string", integer: " int", duration: " duration", list: " strings" }[spec.type];
+      const initial = spec.type === "string" && spec.initial !== "" ? ` (default ${JSON.stringify(spec.initial)})` : "";
+      return [name + kind, spec.usage + initial];
+    });
+  const width = Math.max(...rows.map(([name]) => name.length));
+  const flagLines = rows.map(([name, text]) => `${name.padEnd(width)}   ${text}\n`).join("");
+  return `Usage:\n  ${usageLine(path)}\n\nFlags:\n${flagLines}`;
 }

@@ -1,0 +1,224 @@
+/**
+ * Connections to the endpoints of a cluster: one per endpoint, opened together, each reopened after a loss with growing
+ * pauses. A call takes the next usable connection in turn and waits for one when there is none, as a gRPC channel with
+ * the round-robin policy does.
+ */
+import { GrpcClient } from "../grpc/client.ts";
+import { GrpcError } from "../grpc/status.ts";
+import type { Clock, Timer } from "../platform/clock.ts";
+import { NetworkError, type Connection, type Network } from "../platform/network.ts";
+import type { Random } from "../platform/random.ts";
+import { Code } from "../wire/errors.ts";
+import { parseEndpoint, type Endpoint } from "./endpoint.ts";
+
+/** First pause after a failed connect, doubled up to the longest one, each varied by a fifth. */
+const reconnectMsFirst = 100;
+const reconnectMsLongest = 5000;
+
+export interface ChannelOptions {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly endpoints: readonly string[];
+  /** Longest wait for one connection; 0 = the system's. */
+  readonly dialTimeoutMs: number;
+  readonly keepaliveTimeMs: number;
+  readonly keepaliveTimeoutMs: number;
+  /** Largest message sent and received; 0 = the defaults of etcd's client (2 MiB, 2 GiB). */
+  readonly maxSendBytes: number;
+  readonly maxReceiveBytes: number;
+}
+
+/** One endpoint's connection: in one of these states, `ready` being the only one that serves calls. */
+type LinkState =
+  | { readonly kind: "connecting" }
+  | { readonly kind: "ready"; readonly client: GrpcClient }
+  | { readonly kind: "waiting"; readonly timer: Timer }
+  | { readonly kind: "closed" };
+
+export class Channel {
+  readonly #options: ChannelOptions;
+  readonly #links: Link[];
+  #waiters: ((usable: boolean) => void)[] = [];
+  #turn = 0;
+  #lastError: string | undefined;
+
+  constructor(options: ChannelOptions) {
+    this.#options = options;
+    this.#links = options.endpoints.map(
+      (text) =>
+        new Link(options, parseEndpoint(text), {
+          ready: () => this.#wake(true),
+          failed: (message) => {
+            this.#lastError = message;
+          },
+        }),
+    );
+  }
+
+  get endpoints(): readonly string[] {
+    return this.#options.endpoints;
+  }
+
+  get clock(): Clock {
+    return this.#options.clock;
+  }
+
+  /**
+   * The next usable connection.
+   *
+   * @param deadline - monotonic milliseconds; undefined = wait for ever.
+   * @throws {GrpcError} DeadlineExceeded, with the last connection error in its text; Canceled after `close`.
+   */
+  async connection(deadline: number | undefined): Promise<GrpcClient> {
+    for (;;) {
+      const client = this.#next();
+      if (client !== undefined) return client;
+      if (this.#links.every((link) => link.isClosed))
+        throw new GrpcError(Code.Canceled, "grpc: the client connection is closing");
+      if (!(await this.#changed(deadline))) {
+        const detail =
+          this.#lastError === undefined ? "context deadline exceeded" : `latest balancer error: ${this.#lastError}`;
+        throw new GrpcError(Code.DeadlineExceeded, detail);
+      }
+    }
+  }
+
+  close(): void {
+    for (const link of this.#links) link.close();
+    this.#wake(true);
+  }
+
+  #next(): GrpcClient | undefined {
+    for (let count = 0; count < this.#links.length; count++) {
+      const { client } = this.#links[this.#turn++ % this.#links.length];
+      if (client !== undefined) return client;
+    }
+    return undefined;
+  }
+
+  /** Resolves with true when a connection came up or the channel closed, with false at the deadline. */
+  #changed(deadline: number | undefined): Promise<boolean> {
+    const { clock } = this.#options;
+    return new Promise((resolve) => {
+      const timer =
+        deadline === undefined
+          ? undefined
+          : clock.setTimer(() => settle(false), Math.max(0, deadline - clock.monotonic()));
+      const settle = (usable: boolean): void => {
+        timer?.cancel();
+        this.#waiters = this.#waiters.filter((waiter) => waiter !== settle);
+        resolve(usable);
+      };
+      this.#waiters.push(settle);
+    });
+  }
+
+  #wake(usable: boolean): void {
+    for (const waiter of this.#waiters.slice()) waiter(usable);
+  }
+}
+
+interface LinkEvents {
+  ready(): void;
+  failed(message: string): void;
+}
+
+class Link {
+  readonly #options: ChannelOptions;
+  readonly #endpoint: Endpoint;
+  readonly #events: LinkEvents;
+  #state: LinkState = { kind: "connecting" };
+  #pauseMs = reconnectMsFirst;
+
+  constructor(options: ChannelOptions, endpoint: Endpoint, events: LinkEvents) {
+    this.#options = options;
+    this.#endpoint = endpoint;
+    this.#events = events;
+    this.#connect();
+  }
+
+  get isClosed(): boolean {
+    return this.#state.kind === "closed";
+  }
+
+  /** The connection when it can take a call. */
+  get client(): GrpcClient | undefined {
+    return this.#state.kind === "ready" && this.#state.client.usable ? this.#state.client : undefined;
+  }
+
+  close(): void {
+    const state = this.#state;
+    this.#state = { kind: "closed" };
+    if (state.kind === "ready") state.client.close();
+    if (state.kind === "waiting") state.timer.cancel();
+  }
+
+  #connect(): void {
+    this.#state = { kind: "connecting" };
+    const { network, dialTimeoutMs } = this.#options;
+    const options = dialTimeoutMs > 0 ? { timeoutMs: dialTimeoutMs } : {};
+    network.connect(this.#endpoint.address, options).then(
+      (connection) => this.#connected(connection),
+      (error: unknown) => this.#failed(error),
+    );
+  }
+
+  #connected(connection: Connection): void {
+    if (this.isClosed) {
+      connection.destroy();
+      return;
+    }
+    const { clock, keepaliveTimeMs, keepaliveTimeoutMs, maxSendBytes, maxReceiveBytes } = this.#options;
+    const client = new GrpcClient(connection, {
+      clock,
+      authority: this.#endpoint.authority,
+      keepaliveTimeMs,
+      keepaliveTimeoutMs,
+      ...(maxSendBytes > 0 ? { maxSendBytes } : {}),
+      ...(maxReceiveBytes > 0 ? { maxReceiveBytes } : {}),
+    });
+    this.#state = { kind: "ready", client };
+    void client.closed.then(() => {
+      if (this.isClosed) return;
+      this.#events.failed('connection error: desc = "error reading server preface: EOF"');
+      this.#retryLater();
+    });
+    this.#events.ready();
+  }
+
+  #failed(error: unknown): void {
+    if (this.isClosed) return;
+    this.#events.failed(
+      `connection error: desc = "transport: Error while dialing: ${dialText(this.#endpoint, error)}"`,
+    );
+    this.#retryLater();
+  }
+
+  #retryLater(): void {
+    const { clock, random } = this.#options;
+    const pauseMs = this.#pauseMs * (0.8 + 0.4 * random.float());
+    this.#pauseMs = Math.min(this.#pauseMs * 2, reconnectMsLongest);
+    this.#state = { kind: "waiting", timer: clock.setTimer(() => this.#connect(), pauseMs) };
+  }
+}
+
+/** System error → Go's words for it. */
+const systemTexts: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connect: connection refused",
+  ENETUNREACH: "connect: network is unreachable",
+  EHOSTUNREACH: "connect: no route to host",
+  ENOENT: "connect: no such file or directory",
+  EACCES: "connect: permission denied",
+  ETIMEDOUT: "i/o timeout",
+};
+
+function dialText(endpoint: Endpoint, error: unknown): string {
+  const { address } = endpoint;
+  const target = "path" in address ? `dial unix ${address.path}` : `dial tcp ${address.host}:${address.port}`;
+  if (error instanceof NetworkError) {
+    if (error.code === "ENOTFOUND" && "host" in address) return `dial tcp: lookup ${address.host}: no such host`;
+    return `${target}: ${systemTexts[error.code] ?? error.message}`;
+  }
+  return `${target}: ${error instanceof Error ? error.message : String(error)}`;
+}

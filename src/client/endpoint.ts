@@ -1,0 +1,38 @@
+/** What an endpoint of `--endpoints` means: where to connect and whether the connection must be encrypted. */
+import type { Address } from "../platform/network.ts";
+
+export interface Endpoint {
+  /** As the user wrote it. */
+  readonly text: string;
+  readonly address: Address;
+  /** `:authority` of requests. */
+  readonly authority: string;
+  /** `required` for `https` and `unixs`, `never` for `http`; otherwise TLS is used when a TLS option was given. */
+  readonly tls: "required" | "never" | "optional";
+}
+
+/** A port of no known name: connecting fails, with the text that the system gives. */
+const noPort = 0;
+
+/** Never throws: an address that makes no sense fails when it is dialled, as with Go's client. */
+export function parseEndpoint(text: string): Endpoint {
+  const unix = /^(unixs?):(\/\/)?(.*)$/.exec(text);
+  if (unix !== null) {
+    const path = unix[3];
+    const authority = path.slice(path.lastIndexOf("/") + 1);
+    return { text, address: { path }, authority, tls: unix[1] === "unixs" ? "required" : "optional" };
+  }
+  const url = /^(https?):\/\/([^/?#]*)/.exec(text);
+  const authority = url?.[2] ?? text;
+  const tls = url === null ? "optional" : url[1] === "https" ? "required" : "never";
+  return { text, address: parseHostPort(authority), authority, tls };
+}
+
+/** `host:port`, `[v6]:port`; without a port gRPC takes 443. */
+function parseHostPort(text: string): Address {
+  const match = /^(?:\[([^\]]*)\]|([^:]*)):([^:]*)$/.exec(text);
+  if (match === null) return { host: text.replace(/^\[|\]$/g, ""), port: 443 };
+  const host = match[1] ?? match[2];
+  const port = /^\d{1,5}$/.test(match[3]) ? Number(match[3]) : noPort;
+  return { host: host === "" ? "localhost" : host, port: port > 0xffff ? noPort : port };
+}
