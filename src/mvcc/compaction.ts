@@ -6,6 +6,7 @@
  * to its revision in batches, deletes those the index does not keep (hashing all on the way, see hash.ts), and with the
  * last batch writes `finishedCompactRev`. Source: etcd server/storage/mvcc/{kvstore,kvstore_compaction}.go.
  */
+import { unreachable } from "../base/assert.ts";
 import { EtcdError } from "../wire/errors.ts";
 import {
   readFinishedCompact,
@@ -92,6 +93,8 @@ export class Compaction {
         return "more";
       case "rows":
         return this.#stepRows(job, maxUnits);
+      default:
+        return unreachable(this.#phase);
     }
   }
 

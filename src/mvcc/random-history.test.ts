@@ -147,13 +147,13 @@ class Replay {
   #watch(req: Json, then: readonly Step[]): Json {
     const created = { header: header(this.#store.currentRevision), created: true, canceled: false };
     const start = Number(req["start_revision"] ?? 0) || this.#store.currentRevision + 1;
-    const answers = then.map((step) => this.#answer(step));
+    const answers = then.map((each) => this.#answer(each));
     const isCompacted = start < this.#store.compactRevision;
     const events = isCompacted ? [] : this.#events(req, start);
     const end = isCompacted
       ? { canceled: true, compact_revision: `${this.#store.compactRevision}` }
       : { canceled: false };
-    return { created, then: answers, events, end };
+    return { created, answers, events, end };
   }
 
   #events(req: Json, start: number): Json[] {
@@ -196,6 +196,13 @@ function isInRange(key: Uint8Array, start: Uint8Array, end: Uint8Array): boolean
   return compareBytes(key, start) >= 0 && (isToTheEnd || compareBytes(key, end) < 0);
 }
 
+/** The recorded answer; that of a watch has a field `then`, which an object of ours must not (it would look like a promise). */
+function expectedOf({ m, res }: Step): Json {
+  if (m !== "watch") return res;
+  const { then: answers, ...rest } = res;
+  return { ...rest, answers };
+}
+
 const folder = new URL("../../test/fixtures/random-history/", import.meta.url);
 const histories = [
   "h1-few-keys",
@@ -217,7 +224,7 @@ test.each(histories)("every answer of %s is etcd's", (name) => {
     const step = JSON.parse(line) as Step;
     const message = (step.res["error"] as Json | undefined)?.["message"];
     if (refusedByApi.has(message as string)) continue;
-    expect(replay.run(step), `step ${step.i}: ${line.slice(0, 2000)}`).toEqual(step.res);
+    expect(replay.run(step), `step ${step.i}: ${line.slice(0, 2000)}`).toEqual(expectedOf(step));
     compared++;
   }
   expect(compared).toBeGreaterThan(lines.length * 0.8);

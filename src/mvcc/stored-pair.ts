@@ -16,7 +16,27 @@ const versionTag = 0x20;
 const valueTag = 0x2a;
 const leaseTag = 0x30;
 
-/** Encodes a pair; the result is owned by the caller and exactly as long as needed. */
+/**
+ * Rows are cut from slabs: an array with a buffer of its own costs a malloc and a free, several times the encoding. Rows of
+ * one slab are written one after the other and become durable together, so that a slab does not outlive its use by much.
+ */
+const slabBytes = 64 * 1024;
+const sharedBytesMax = slabBytes / 8;
+let slab = new ArrayBuffer(slabBytes);
+let slabUsed = 0;
+
+function allocate(size: number): Uint8Array {
+  if (size > sharedBytesMax) return new Uint8Array(size);
+  if (slabUsed + size > slabBytes) {
+    slab = new ArrayBuffer(slabBytes);
+    slabUsed = 0;
+  }
+  const bytes = new Uint8Array(slab, slabUsed, size);
+  slabUsed += size;
+  return bytes;
+}
+
+/** Encodes a pair; the result is exactly as long as needed and nobody else writes to it. */
 export function encodePair(
   key: Uint8Array,
   createRevision: number,
@@ -32,7 +52,7 @@ export function encodePair(
   if (version > 0) size += 1 + varintSize(version);
   if (value.length > 0) size += 1 + varintSize(value.length) + value.length;
   if (lease !== 0n) size += 1 + leaseSize(lease);
-  const target = new Uint8Array(size);
+  const target = allocate(size);
   let at = 0;
   if (key.length > 0) at = writeBytes(target, at, keyTag, key);
   if (createRevision > 0) at = writeCounter(target, at, createTag, createRevision);

@@ -5,6 +5,7 @@
  * taken; checks of everything on that path, where an error still leaves the store as it was; then execution in one
  * write transaction. Source: etcd server/etcdserver/txn/txn.go, release 3.6.
  */
+import { unreachable } from "../base/assert.ts";
 import { compareBytes } from "../base/bytes.ts";
 import { EtcdError } from "../wire/errors.ts";
 import {
@@ -262,6 +263,8 @@ function executeOp(core: Core, run: Run, op: RequestOp): ResponseOp | undefined 
     case "none":
       // The API refuses an empty operation; an older member's entry may hold one, and etcd does nothing then.
       return undefined;
+    default:
+      return unreachable(op);
   }
 }
 

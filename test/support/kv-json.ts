@@ -1,4 +1,5 @@
 /** Requests and answers of the store in the protobuf JSON form that the recorded histories use. */
+import { unreachable } from "../../src/base/assert.ts";
 import { PairReader } from "../../src/mvcc/stored-pair.ts";
 import type {
   Compare,
@@ -150,5 +151,7 @@ function responseOp(op: ResponseOp): Json {
       return { response_delete_range: deleteRangeJson(op.revision, op.deleteRange) };
     case "txn":
       return { response_txn: txnJson({}, op.txn) };
+    default:
+      return unreachable(op);
   }
 }
