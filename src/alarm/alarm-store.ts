@@ -106,11 +106,11 @@ export function decodeAlarmMember(bytes: Uint8Array): AlarmMember {
   let position = 0;
   const corrupt = (): CorruptionError => new CorruptionError({ path: "alarm" }, "a key is not an AlarmMember");
   while (position < bytes.length) {
-    const tag = bytes[position++]!;
+    const tag = bytes[position++];
     let value = 0n;
     let shift = 0n;
     for (;;) {
-      const byte = bytes[position++];
+      const byte = bytes.at(position++);
       if (byte === undefined || shift > 63n) throw corrupt();
       value |= BigInt(byte & 0x7f) << shift;
       if (byte < 0x80) break;

@@ -14,12 +14,12 @@ function quoteNumbers(text: string): string {
   let position = 0;
   while (position < text.length) {
     const start = position;
-    const character = text[position]!;
+    const character = text[position];
     if (character === '"') {
       position = endOfString(text, position);
       output += text.slice(start, position);
     } else if (character === "-" || (character >= "0" && character <= "9")) {
-      while (position < text.length && "+-.eE0123456789".includes(text[position]!)) position++;
+      while (position < text.length && "+-.eE0123456789".includes(text[position])) position++;
       output += `"${text.slice(start, position)}"`;
     } else {
       output += character;

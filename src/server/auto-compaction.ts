@@ -27,14 +27,8 @@ export interface AutoCompactorOptions {
 
 /** Starts the configured mode; undefined when it is off. The owner cancels the timer. */
 export function startAutoCompaction(mode: AutoCompaction, options: AutoCompactorOptions): Timer | undefined {
-  switch (mode.mode) {
-    case "off":
-      return undefined;
-    case "periodic":
-      return startPeriodic(mode.retentionMs, options);
-    case "revision":
-      return startRevision(mode.retentionRevisions, options);
-  }
+  if (mode.mode === "periodic") return startPeriodic(mode.retentionMs, options);
+  return mode.mode === "revision" ? startRevision(mode.retentionRevisions, options) : undefined;
 }
 
 function startPeriodic(retentionMs: number, options: AutoCompactorOptions): Timer {

@@ -88,7 +88,12 @@ async function found(context: Context): Promise<Bootstrapped> {
     await save(wal, hardState, entries);
     log.info("starting local member", idFields(cluster));
     return {
-      ...{ dirs, memberId, clusterId, backend, wal, hardState },
+      dirs,
+      memberId,
+      clusterId,
+      backend,
+      wal,
+      hardState,
       membership: Membership.open(backend, config.maxLearners),
       storage: memoryStorage(undefined, hardState, entries),
       replayTable: membersAt(undefined, dirs.snapDir),

@@ -108,6 +108,7 @@ export class EtcdMember implements Member {
     });
     this.store = Store.open(this.backend, this.lessor, {
       compactionBatchRows: config.compactionBatchLimit,
+      hashSeed: { low: platform.random.uint32(), high: platform.random.uint32() },
       warn: (message, fields) => log.warn(message, fields),
     });
     log.info("kvstore restored", { "current-rev": this.store.currentRevision });
@@ -116,12 +117,17 @@ export class EtcdMember implements Member {
     this.quota.logTo(log, config.quotaBackendBytes);
     this.#ids = new RequestIds(this.memberId, clock.now());
     this.#node = createRaftNode({
-      ...{ config, memberId: this.memberId, storage: parts.storage },
-      ...{ random: platform.random, log: platform.log.withCaller("raft") },
+      config,
+      memberId: this.memberId,
+      storage: parts.storage,
+      random: platform.random,
+      log: platform.log.withCaller("raft"),
     });
     this.#proposals = new Proposals({
-      ...{ ids: this.#ids, node: this.#node },
-      ...{ timeoutMs: this.requestTimeoutMs, requestBytesMax: config.maxRequestBytes },
+      ids: this.#ids,
+      node: this.#node,
+      timeoutMs: this.requestTimeoutMs,
+      requestBytesMax: config.maxRequestBytes,
     });
     const propose = this.propose.bind(this);
     this.#reads = new ReadIndex({
@@ -133,7 +139,7 @@ export class EtcdMember implements Member {
     const { metadata } = parts.storage.snapshot();
     this.#applier = new EntryApplier({
       consistentIndex,
-      applier: new Applier({ ...this.#stores(), clock }),
+      applier: new Applier({ store: this.store, lessor: this.lessor, alarms: this.alarms, quota: this.quota, clock }),
       membershipApplier: new MembershipApplier({
         membership: this.membership,
         log,
@@ -165,27 +171,39 @@ export class EtcdMember implements Member {
     );
     this.raft = new RaftView(this.#node, this.#applier, this.membership);
     this.#snapshotter = new Snapshotter({
-      ...{ config, clock, log, consistentIndex, applier: this.#applier, disk: platform.disk },
-      ...{
-        dirs: parts.dirs,
-        backend: this.backend,
-        wal: parts.wal,
-        storage: parts.storage,
-        membership: this.membership,
-      },
+      ...parts,
+      config,
+      clock,
+      log,
+      consistentIndex,
+      applier: this.#applier,
+      disk: platform.disk,
       fatal: (error) => this.fail(error),
     });
     this.#leases = new LeaseLoop({
-      ...{ lessor: this.lessor, clock, log, checkpoints: config.leaseCheckpoint, propose },
+      lessor: this.lessor,
+      clock,
+      log,
+      propose,
+      checkpoints: config.leaseCheckpoint,
       requestTimeoutMs: this.requestTimeoutMs,
       readIndex: this.readIndex.bind(this),
     });
     this.#spaceAlarm = new SpaceAlarm({
-      ...{ memberId: this.memberId, alarms: this.alarms, quotaBytes: this.quota.limitBytes, log, propose },
+      memberId: this.memberId,
+      alarms: this.alarms,
+      quotaBytes: this.quota.limitBytes,
+      log,
+      propose,
     });
     this.#compactions = new CompactionLoop(this.store, clock, config.compactionSleepIntervalMs);
     this.#versions = new VersionMonitor({
-      ...{ memberId: this.memberId, membership: this.membership, backend: this.backend, clock, log, propose },
+      memberId: this.memberId,
+      membership: this.membership,
+      backend: this.backend,
+      clock,
+      log,
+      propose,
       isLeader: () => this.raft.isLeader,
     });
     this.membership.onVersionChange = () => {
@@ -207,7 +225,8 @@ export class EtcdMember implements Member {
     });
     this.#timers.push(clock.setTicker(() => this.#tick(), config.heartbeatIntervalMs));
     const compaction = startAutoCompaction(config.autoCompaction, {
-      ...{ clock, log: this.#log },
+      clock,
+      log: this.#log,
       currentRevision: () => this.store.currentRevision,
       isLeader: () => this.raft.isLeader,
       compact: (revision, callback) => {
@@ -334,10 +353,6 @@ export class EtcdMember implements Member {
     this.#proposals.failAll("stopped");
     this.#reads.failAll("stopped");
     this.#ready.reject(new EtcdError("stopped"));
-  }
-
-  #stores(): Pick<EtcdMember, "store" | "lessor" | "alarms" | "quota"> {
-    return this;
   }
 
   #persistsCheckpoints(): boolean {

@@ -60,7 +60,7 @@ export class LeaseLoop {
   /** This member is no longer the primary: who waits for a revocation looks for another one. */
   demoted(): void {
     this.#toRevoke = [];
-    for (const id of [...this.#waitingForRevoke.keys()]) this.#wake(id);
+    for (const id of this.#waitingForRevoke.keys()) this.#wake(id);
   }
 
   /** @see Member.renewLease */

@@ -111,7 +111,7 @@ export class Proposals {
   /** Gives everything up: the member stops. */
   failAll(reason: ReasonName): void {
     this.#queued = [];
-    for (const sequence of [...this.#pending.keys()]) this.#fail(sequence, reason);
+    for (const sequence of this.#pending.keys()) this.#fail(sequence, reason);
   }
 
   #fail(sequence: number, reason: ReasonName): void {
