@@ -162,7 +162,7 @@ async function stop({ doors, grpc, health, member, platform, log }: StopContext)
     "advertise-client-urls": advertiseClientUrls,
   };
   log.info("closing etcd server", fields);
-  health.setServing(false);
+  health.shutdown();
   await doors.close();
   // Streams (watches) have no end of their own: what has not ended by then is closed.
   const timer = platform.clock.setTimer(() => grpc.close(), drainTimeoutMs);
