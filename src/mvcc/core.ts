@@ -6,7 +6,7 @@ import type { KeyIndex } from "./index/key-index.ts";
 import { RevisionList } from "./index/revision-list.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { RowStore } from "./row-store.ts";
-import { PairReader } from "./stored-pair.ts";
+import { PairEncoder, PairReader } from "./stored-pair.ts";
 import type { BackendReader } from "../storage/backend/bucket.ts";
 
 export class Core {
@@ -20,6 +20,7 @@ export class Core {
   /** Revisions that sliced readers of the index (cursors, hashes) still need: no compaction above starts meanwhile. */
   readonly indexReaders: number[] = [];
   /** Scratch of synchronous code; never held over a call that may use it. */
+  readonly pairs = new PairEncoder();
   readonly pair = new PairReader();
   readonly list = new RevisionList();
 

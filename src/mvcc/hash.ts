@@ -11,7 +11,7 @@
  * for exactly those revisions.
  */
 import { assert } from "../base/assert.ts";
-import { crc32c } from "../base/crc32c.ts";
+import { updateCrc32c } from "../base/crc32c.ts";
 import type { PinnedView, RowPosition } from "../storage/backend/bucket.ts";
 import { tombstoneKeySize, rowKeySize, writeRowKey } from "../storage/backend/row-key.ts";
 import type { Core } from "./core.ts";
@@ -32,7 +32,7 @@ const bucketName = new Uint8Array(Buffer.from("key", "latin1"));
 export class RowHasher {
   readonly #rowKey = new Uint8Array(tombstoneKeySize);
   readonly #row = this.#rowKey.subarray(0, rowKeySize);
-  #sum = crc32c(bucketName);
+  #sum = updateCrc32c(0, bucketName);
 
   get sum(): number {
     return this.#sum;
@@ -40,7 +40,7 @@ export class RowHasher {
 
   add(main: number, sub: number, isTombstone: boolean, value: Uint8Array): void {
     writeRowKey(this.#rowKey, 0, main, sub, isTombstone);
-    this.#sum = crc32c(value, crc32c(isTombstone ? this.#rowKey : this.#row, this.#sum));
+    this.#sum = updateCrc32c(updateCrc32c(this.#sum, isTombstone ? this.#rowKey : this.#row), value);
   }
 }
 

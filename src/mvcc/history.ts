@@ -2,7 +2,6 @@
 import { EtcdError } from "../wire/errors.ts";
 import type { Change, Revision } from "./change.ts";
 import type { Core } from "./core.ts";
-import { encodeDeletion } from "./write-txn.ts";
 
 /** See `Store.eventsSince`. */
 export function eventsSince(
@@ -30,6 +29,6 @@ export function eventsSince(
 
 function changeOf(core: Core, main: number, sub: number, isTombstone: boolean, value: Uint8Array): Change {
   const { key, createRevision } = core.pair.read(value);
-  if (isTombstone) return { kind: "delete", key, kv: encodeDeletion(key, main), main, sub, isCreate: false };
+  if (isTombstone) return { kind: "delete", key, kv: core.pairs.encodeDeletion(key, main), main, sub, isCreate: false };
   return { kind: "put", key, kv: value, main, sub, isCreate: createRevision === main };
 }

@@ -6,12 +6,13 @@
 import { assert } from "../base/assert.ts";
 import type { PinnedView } from "../storage/backend/bucket.ts";
 import { SortOrder, SortTarget, type RangeRequest } from "../wire/hot/types.ts";
+import { sizeOfLength, writeBytes } from "../wire/hot/wire-writer.ts";
 import { requireRow, type Core } from "./core.ts";
 import { goSort } from "./go-sort.ts";
 import type { RangeWalk } from "./index/key-index.ts";
 import { RevisionList } from "./index/revision-list.ts";
 import { executeRange, fetchLimit, hasBounds, isWithinBounds, numericTarget, sortOf } from "./range.ts";
-import { PairReader, varintSize, writeVarint } from "./stored-pair.ts";
+import { PairReader } from "./stored-pair.ts";
 
 /** Tag of `kvs`, field 2 of RangeResponse. */
 const kvsTag = 0x12;
@@ -85,7 +86,7 @@ export class RangeCursor {
     let end = this.#next;
     let size = 0;
     while (end < this.pairCount) {
-      const pairBytes = fieldSize(this.#pairs.slot[end]);
+      const pairBytes = sizeOfLength(this.#pairs.slot[end]);
       if (size > 0 && size + pairBytes > maxBytes) break;
       size += pairBytes;
       end++;
@@ -94,10 +95,7 @@ export class RangeCursor {
     let offset = 0;
     for (; this.#next < end; this.#next++) {
       const pair = this.#encodedPair(this.#next);
-      chunk[offset] = kvsTag;
-      offset = writeVarint(chunk, offset + 1, pair.length);
-      chunk.set(pair, offset);
-      offset += pair.length;
+      offset = writeBytes(chunk, offset, kvsTag, pair);
     }
     assert(offset === size, "a pair changed between measuring and reading");
     return chunk;
@@ -138,7 +136,7 @@ export class RangeCursor {
     const { limit } = this.#request;
     this.more = limit > 0 && this.#pairs.length > limit;
     this.pairCount = this.more ? limit : this.#pairs.length;
-    for (let at = 0; at < this.pairCount; at++) this.bytes += fieldSize(this.#pairs.slot[at]);
+    for (let at = 0; at < this.pairCount; at++) this.bytes += sizeOfLength(this.#pairs.slot[at]);
     this.#isMeasured = true;
     this.#releaseIndex();
   }
@@ -169,7 +167,7 @@ export class RangeCursor {
     this.pairCount = response.kvs.length;
     for (const pair of response.kvs) {
       this.#pairs.push(0, 0, pair.length);
-      this.bytes += fieldSize(pair.length);
+      this.bytes += sizeOfLength(pair.length);
     }
     this.#isMeasured = true;
     this.#releaseIndex();
@@ -191,8 +189,4 @@ export class RangeCursor {
     this.#isReadingIndex = false;
     this.#core.removeIndexReader(this.#readRevision);
   }
-}
-
-function fieldSize(pairSize: number): number {
-  return 1 + varintSize(pairSize) + pairSize;
 }

@@ -8,6 +8,14 @@
  */
 import { emptyBytes } from "../base/bytes.ts";
 import { CorruptionError } from "../base/corruption.ts";
+import {
+  sizeOfBigField,
+  sizeOfBytesField,
+  sizeOfNumberField,
+  writeBigField,
+  writeBytesField,
+  writeNumberField,
+} from "../wire/hot/wire-writer.ts";
 
 const keyTag = 0x0a;
 const createTag = 0x10;
@@ -16,51 +24,64 @@ const versionTag = 0x20;
 const valueTag = 0x2a;
 const leaseTag = 0x30;
 
-/**
- * Rows are cut from slabs: an array with a buffer of its own costs a malloc and a free, several times the encoding. Rows of
- * one slab are written one after the other and become durable together, so that a slab does not outlive its use by much.
- */
 const slabBytes = 64 * 1024;
 const sharedBytesMax = slabBytes / 8;
-let slab = new ArrayBuffer(slabBytes);
-let slabUsed = 0;
 
-function allocate(size: number): Uint8Array {
-  if (size > sharedBytesMax) return new Uint8Array(size);
-  if (slabUsed + size > slabBytes) {
-    slab = new ArrayBuffer(slabBytes);
-    slabUsed = 0;
+/**
+ * Encodes pairs into slabs of 64 KiB: an array with a buffer of its own costs a malloc and a free, several times the
+ * encoding. Rows of one slab are written one after the other and become durable together, so that a slab does not
+ * outlive its use by much.
+ */
+export class PairEncoder {
+  #slab = new ArrayBuffer(slabBytes);
+  #used = 0;
+
+  /** The result is exactly as long as needed; nobody writes to it again. */
+  encode(
+    key: Uint8Array,
+    createRevision: number,
+    modRevision: number,
+    version: number,
+    value: Uint8Array,
+    lease: bigint,
+  ): Uint8Array {
+    const target = this.#allocate(
+      sizeOfBytesField(key) +
+        sizeOfNumberField(createRevision) +
+        sizeOfNumberField(modRevision) +
+        sizeOfNumberField(version) +
+        sizeOfBytesField(value) +
+        (lease === 0n ? 0 : sizeOfBigField(lease)),
+    );
+    let at = writeBytesField(target, 0, keyTag, key);
+    at = writeNumberField(target, at, createTag, createRevision);
+    at = writeNumberField(target, at, modTag, modRevision);
+    at = writeNumberField(target, at, versionTag, version);
+    at = writeBytesField(target, at, valueTag, value);
+    if (lease !== 0n) writeBigField(target, at, leaseTag, lease);
+    return target;
   }
-  const bytes = new Uint8Array(slab, slabUsed, size);
-  slabUsed += size;
-  return bytes;
-}
 
-/** Encodes a pair; the result is exactly as long as needed and nobody else writes to it. */
-export function encodePair(
-  key: Uint8Array,
-  createRevision: number,
-  modRevision: number,
-  version: number,
-  value: Uint8Array,
-  lease: bigint,
-): Uint8Array {
-  let size = 0;
-  if (key.length > 0) size += 1 + varintSize(key.length) + key.length;
-  if (createRevision > 0) size += 1 + varintSize(createRevision);
-  if (modRevision > 0) size += 1 + varintSize(modRevision);
-  if (version > 0) size += 1 + varintSize(version);
-  if (value.length > 0) size += 1 + varintSize(value.length) + value.length;
-  if (lease !== 0n) size += 1 + leaseSize(lease);
-  const target = allocate(size);
-  let at = 0;
-  if (key.length > 0) at = writeBytes(target, at, keyTag, key);
-  if (createRevision > 0) at = writeCounter(target, at, createTag, createRevision);
-  if (modRevision > 0) at = writeCounter(target, at, modTag, modRevision);
-  if (version > 0) at = writeCounter(target, at, versionTag, version);
-  if (value.length > 0) at = writeBytes(target, at, valueTag, value);
-  if (lease !== 0n) writeLease(target, at, lease);
-  return target;
+  /** The row of a tombstone. */
+  encodeTombstone(key: Uint8Array): Uint8Array {
+    return this.encode(key, 0, 0, 0, emptyBytes, 0n);
+  }
+
+  /** The pair that the event of a deletion shows. */
+  encodeDeletion(key: Uint8Array, main: number): Uint8Array {
+    return this.encode(key, 0, main, 0, emptyBytes, 0n);
+  }
+
+  #allocate(size: number): Uint8Array {
+    if (size > sharedBytesMax) return new Uint8Array(size);
+    if (this.#used + size > slabBytes) {
+      this.#slab = new ArrayBuffer(slabBytes);
+      this.#used = 0;
+    }
+    const bytes = new Uint8Array(this.#slab, this.#used, size);
+    this.#used += size;
+    return bytes;
+  }
 }
 
 /** The fields of one stored pair by place; one instance is reused for many pairs. */
@@ -152,68 +173,6 @@ export class PairReader {
     stripped.set(this.#bytes.subarray(this.#valueEnd), this.#valueFieldStart);
     return stripped;
   }
-}
-
-export function varintSize(value: number): number {
-  if (value < 0x80) return 1;
-  if (value < 0x4000) return 2;
-  if (value < 0x20_0000) return 3;
-  if (value < 0x1000_0000) return 4;
-  let size = 5;
-  for (let rest = value / 0x8_0000_0000; rest >= 1; rest /= 128) size++;
-  return size;
-}
-
-/** Writes an unsigned number below 2^53; returns the end. */
-export function writeVarint(target: Uint8Array, offset: number, value: number): number {
-  let at = offset;
-  let rest = value;
-  while (rest >= 0x1000_0000) {
-    target[at++] = (rest & 0x7f) | 0x80;
-    rest = Math.floor(rest / 128);
-  }
-  while (rest >= 0x80) {
-    target[at++] = (rest & 0x7f) | 0x80;
-    rest >>>= 7;
-  }
-  target[at++] = rest;
-  return at;
-}
-
-function writeBytes(target: Uint8Array, offset: number, tag: number, bytes: Uint8Array): number {
-  target[offset] = tag;
-  const at = writeVarint(target, offset + 1, bytes.length);
-  target.set(bytes, at);
-  return at + bytes.length;
-}
-
-function writeCounter(target: Uint8Array, offset: number, tag: number, value: number): number {
-  target[offset] = tag;
-  return writeVarint(target, offset + 1, value);
-}
-
-function leaseSize(lease: bigint): number {
-  const unsigned = BigInt.asUintN(64, lease);
-  return varintSize64(Number(unsigned & 0xffff_ffffn), Number(unsigned >> 32n));
-}
-
-function varintSize64(low: number, high: number): number {
-  if (high === 0) return varintSize(low);
-  return Math.ceil((64 - Math.clz32(high)) / 7);
-}
-
-function writeLease(target: Uint8Array, offset: number, lease: bigint): void {
-  const unsigned = BigInt.asUintN(64, lease);
-  let low = Number(unsigned & 0xffff_ffffn);
-  let high = Number(unsigned >> 32n);
-  let at = offset;
-  target[at++] = leaseTag;
-  while (high > 0 || low >= 0x80) {
-    target[at++] = (low & 0x7f) | 0x80;
-    low = ((low >>> 7) | (high << 25)) >>> 0;
-    high >>>= 7;
-  }
-  target[at] = low;
 }
 
 function readLease(bytes: Uint8Array, offset: number): bigint {

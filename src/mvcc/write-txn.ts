@@ -6,11 +6,9 @@
  * server/storage/mvcc/kvstore_txn.go.
  */
 import { assert } from "../base/assert.ts";
-import { emptyBytes } from "../base/bytes.ts";
 import type { Change } from "./change.ts";
 import type { Core } from "./core.ts";
 import { RevisionList } from "./index/revision-list.ts";
-import { encodePair } from "./stored-pair.ts";
 
 export class WriteTxn {
   readonly #core: Core;
@@ -46,7 +44,7 @@ export class WriteTxn {
   /** Returns the main revision of the transaction. `key` and `value` are borrowed. */
   put(key: Uint8Array, value: Uint8Array, leaseId: bigint): number {
     assert(this.#isOpen, "put outside of a write transaction");
-    const { index, leases } = this.#core;
+    const { index, leases, pairs } = this.#core;
     const main = this.#begin + 1;
     const sub = this.#changeCount++;
     const known = index.find(key);
@@ -58,7 +56,7 @@ export class WriteTxn {
       version = index.version(known) + 1;
       if (index.isLeased(known)) oldLease = leases.leaseOf(known);
     }
-    const row = encodePair(key, create, main, version, value, leaseId);
+    const row = pairs.encode(key, create, main, version, value, leaseId);
     this.#core.rows.putRow(main, sub, false, row);
     const slot = index.put(known, key, main, sub, leaseId !== 0n);
     if (oldLease !== leaseId) {
@@ -95,19 +93,14 @@ export class WriteTxn {
   }
 
   #delete(slot: number): void {
-    const { index, leases, rows } = this.#core;
+    const { index, leases, rows, pairs } = this.#core;
     const main = this.#begin + 1;
     const sub = this.#changeCount++;
     const key = index.key(slot);
     const lease = index.isLeased(slot) ? leases.leaseOf(slot) : 0n;
-    rows.putRow(main, sub, true, encodePair(key, 0, 0, 0, emptyBytes, 0n));
+    rows.putRow(main, sub, true, pairs.encodeTombstone(key));
     index.tombstone(slot, main, sub);
     if (lease !== 0n) leases.detach(lease, slot);
-    this.#changes?.push({ kind: "delete", key, kv: encodeDeletion(key, main), main, sub, isCreate: false });
+    this.#changes?.push({ kind: "delete", key, kv: pairs.encodeDeletion(key, main), main, sub, isCreate: false });
   }
-}
-
-/** The pair that the event of a deletion shows. */
-export function encodeDeletion(key: Uint8Array, main: number): Uint8Array {
-  return encodePair(key, 0, main, 0, emptyBytes, 0n);
 }

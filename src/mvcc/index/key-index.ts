@@ -88,6 +88,7 @@ export class KeyIndex {
 
   setAddress(slot: number, address: number): void {
     this.#columns.page(slot).address[this.#columns.at(slot)] = address;
+    this.#order.moved(slot, address);
   }
 
   /** A view of bytes that never change. */

@@ -17,6 +17,8 @@ export interface Chunk {
   readonly id: number;
   readonly slots: Uint32Array;
   length: number;
+  /** Address of the first key: the search for a chunk reads it for every chunk it looks at. */
+  firstAddress: number;
   /** Keys whose newest revision is not a tombstone. */
   live: number;
   /** At least the newest main of every slot here. */
@@ -76,6 +78,7 @@ export class SortedSlots {
     chunk.slots.copyWithin(position + 1, position, chunk.length);
     chunk.slots[position] = slot;
     chunk.length++;
+    if (position === 0) chunk.firstAddress = this.#columns.address(slot);
     this.#columns.page(slot).chunk[this.#columns.at(slot)] = chunk.id;
     return chunk;
   }
@@ -91,7 +94,15 @@ export class SortedSlots {
       this.chunks.splice(chunkIndex, 1);
       this.#byId[chunk.id] = undefined;
       this.#freeIds.push(chunk.id);
+    } else if (position === 0) {
+      chunk.firstAddress = this.#columns.address(chunk.slots[0]);
     }
+  }
+
+  /** The key of a slot in the order has moved. */
+  moved(slot: number, address: number): void {
+    const chunk = this.chunkOf(slot);
+    if (chunk.slots[0] === slot) chunk.firstAddress = address;
   }
 
   /** Fills an empty order from slots already sorted by key; `live` and `maxMain` are the caller's to set. */
@@ -101,6 +112,7 @@ export class SortedSlots {
       const part = sorted.subarray(start, start + bulkSlots);
       chunk.slots.set(part);
       chunk.length = part.length;
+      chunk.firstAddress = this.#columns.address(part[0]);
       for (const slot of part) this.#columns.page(slot).chunk[this.#columns.at(slot)] = chunk.id;
       this.chunks.push(chunk);
     }
@@ -108,7 +120,7 @@ export class SortedSlots {
 
   #newChunk(): Chunk {
     const id = this.#freeIds.pop() ?? this.#byId.length;
-    const chunk: Chunk = { id, slots: new Uint32Array(chunkSlots), length: 0, live: 0, maxMain: 0 };
+    const chunk: Chunk = { id, slots: new Uint32Array(chunkSlots), length: 0, firstAddress: 0, live: 0, maxMain: 0 };
     this.#byId[id] = chunk;
     return chunk;
   }
@@ -119,6 +131,7 @@ export class SortedSlots {
     upper.slots.set(lower.slots.subarray(at, lower.length));
     upper.length = lower.length - at;
     lower.length = at;
+    if (upper.length > 0) upper.firstAddress = this.#columns.address(upper.slots[0]);
     upper.maxMain = lower.maxMain;
     for (let index = 0; index < upper.length; index++) {
       const slot = upper.slots[index];
@@ -139,7 +152,7 @@ export class SortedSlots {
     let highCommon = 0;
     while (high - low > 1) {
       const middle = (low + high) >>> 1;
-      const address = this.#columns.address(this.chunks[middle].slots[0]);
+      const address = this.chunks[middle].firstAddress;
       const common = this.#slabs.commonPrefix(address, key, Math.min(lowCommon, highCommon));
       if (this.#slabs.orderAfter(address, key, common) <= 0) {
         low = middle;
