@@ -53,6 +53,12 @@ export function restoreConfState(raft: Raft, confState: ConfState): void {
   }
 }
 
+/** As Go prints the struct, which is what this log line has always shown. */
+function goConfState(state: ConfState): string {
+  const lists = [state.voters, state.learners, state.votersOutgoing, state.learnersNext];
+  return `{${lists.map((ids) => `[${ids.join(" ")}]`).join(" ")} ${state.autoLeave}}`;
+}
+
 function canonical(state: ConfState): string {
   const sorted = (ids: readonly bigint[]): bigint[] => [...ids].sort(compareIds);
   return describeConfState({
@@ -105,7 +111,7 @@ export function restoreSnapshot(raft: Raft, snapshot: Snapshot): boolean {
     confState.votersOutgoing.includes(raft.id);
   if (!member) {
     raft.logger.warn(
-      `${id} attempted to restore snapshot but it is not in the ConfState ${describeConfState(confState)}; ` +
+      `${id} attempted to restore snapshot but it is not in the ConfState ${goConfState(confState)}; ` +
         "should never happen",
     );
     return false;

@@ -73,7 +73,7 @@ export function describeMismatch({ step, actual }: Mismatch): string {
 
 /** A difference by longest common subsequence; outputs are at most some hundred lines. */
 function diffLines(expected: readonly string[], actual: readonly string[]): string[] {
-  const common = Array.from({ length: expected.length + 1 }, () => new Array<number>(actual.length + 1).fill(0));
+  const common = Array.from({ length: expected.length + 1 }, () => Array.from({ length: actual.length + 1 }, () => 0));
   for (let i = expected.length - 1; i >= 0; i--) {
     for (let j = actual.length - 1; j >= 0; j--) {
       common[i][j] =

@@ -48,6 +48,6 @@ export class JointConfig {
 
   /** `(1 2 4)&&(1 2 3)`, incoming first. */
   toString(): string {
-    return this.joint ? `${this.incoming.toString()}&&${this.outgoing.toString()}` : `${this.incoming.toString()}`;
+    return this.joint ? `${this.incoming.toString()}&&${this.outgoing.toString()}` : this.incoming.toString();
   }
 }
