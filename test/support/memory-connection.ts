@@ -194,14 +194,13 @@ export class MemoryConnection implements Connection {
   }
 
   #receive(bytes: Uint8Array, from: MemoryConnection): void {
-    const handlers = this.#handlers;
-    if (handlers === undefined) {
+    if (this.#handlers === undefined) {
       from.written.push(bytes);
       return;
     }
     for (let offset = 0; offset < bytes.length && !this.destroyed; offset += from.pieceBytes) {
       const piece = bytes.slice(offset, Math.min(bytes.length, offset + from.pieceBytes));
-      handlers.data(piece);
+      this.#handlers.data(piece);
       piece.fill(0xee); // borrowed: whoever kept it without a copy finds rubbish
     }
   }
