@@ -70,7 +70,10 @@ export class Tracker {
   }
 
   get(id: bigint): Progress | undefined {
-    return this.#progress.get(id);
+    // Groups are small: comparing a few ids is several times faster than hashing a bigint, and this is asked for each
+    // proposal and each answer.
+    for (const member of this.#ordered) if (member.id === id) return member;
+    return undefined;
   }
 
   /** Makes a configuration the active one. `progress` has an entry for each of its members and no others. */
