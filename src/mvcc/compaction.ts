@@ -72,7 +72,7 @@ export class Compaction {
     this.#queue.push({ revision, previousRevision: core.compactRevision, previousWasFinished, whenDone });
     core.compactRevision = revision;
     writeScheduledCompact(core.rows, revision);
-    void core.rows.commit();
+    core.commit();
     core.onWork?.();
   }
 
@@ -153,7 +153,7 @@ export class Compaction {
     this.#batchLeft -= looked;
     if (this.#batchLeft > 0) return "more";
     this.#batchLeft = this.#batchRows;
-    void rows.commit();
+    this.#core.commit();
     return "pause";
   }
 
@@ -179,6 +179,6 @@ export class Compaction {
     this.#queue.shift();
     this.#phase = "waiting";
     const { whenDone } = job;
-    if (whenDone !== undefined) void rows.commit().then(whenDone);
+    if (whenDone !== undefined) this.#core.commit(whenDone);
   }
 }

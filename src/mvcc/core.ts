@@ -42,6 +42,14 @@ export class Core {
     return revision;
   }
 
+  /** Starts a commit. When one fails the backend stops the member (`onFatal`), and `done` is never called. */
+  commit(done?: () => void): void {
+    this.rows.commit().then(
+      () => done?.(),
+      () => undefined,
+    );
+  }
+
   addIndexReader(revision: number): void {
     this.indexReaders.push(revision);
   }

@@ -69,7 +69,7 @@ export class RangeCursor {
       this.#measureSortedByValue();
       return true;
     }
-    this.#found.length = 0;
+    this.#found.clear();
     this.#collect(maxKeys);
     for (let at = 0; at < this.#found.length && this.#pairs.length < this.#fetchMax; at++) {
       this.#measurePair(this.#found.main[at], this.#found.sub[at]);

@@ -13,10 +13,12 @@ import { goSort } from "./go-sort.ts";
 import { PairReader } from "./stored-pair.ts";
 
 const noPairs: readonly Uint8Array[] = [];
+/** More keys than this are not answered at once when the caller sets a byte limit: collecting them alone takes too long. */
+const keysAtOnceMax = 4000;
 
 /**
  * @param current - what revision 0 means: the store's, or one more inside a transaction that has changed something.
- * @param bytesMax - gives up with undefined when the fetched rows exceed this.
+ * @param bytesMax - gives up with undefined when the fetched rows exceed this (or are too many); Infinity: never.
  * @throws {EtcdError} `compacted`, `futureRevision`.
  */
 export function executeRange(
@@ -30,8 +32,12 @@ export function executeRange(
   if (request.countOnly) {
     return { kvs: noPairs, more: false, count: index.count(request.key, request.rangeEnd, revision) };
   }
-  list.length = 0;
-  const count = index.collect(request.key, request.rangeEnd, revision, fetchLimit(request), list);
+  const limit = fetchLimit(request);
+  if (bytesMax !== Infinity && request.rangeEnd.length > 0 && (limit === 0 || limit > keysAtOnceMax)) {
+    if (index.count(request.key, request.rangeEnd, revision) > keysAtOnceMax) return undefined;
+  }
+  list.clear();
+  const count = index.collect(request.key, request.rangeEnd, revision, limit, list);
   // The sentinel beyond the limit only says `more`; it needs no row unless a sort may bring it forward.
   const isPlain = !hasBounds(request) && sortOf(request) === SortOrder.None;
   const fetched = isPlain && request.limit > 0 ? Math.min(request.limit, list.length) : list.length;

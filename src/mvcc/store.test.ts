@@ -409,6 +409,16 @@ test("a big range gives up at its byte limit, and a cursor reads it in bounded c
   expect(backend.openViews).toBe(0);
 });
 
+test("a range of very many keys is left to a cursor without collecting them, unless its limit is small", () => {
+  const store = Store.open(new MemoryBackend());
+  for (let number = 0; number < 4001; number++) store.applyPut(putOf(`key${number}`, ""));
+  const request = rangeOf("key", "kez");
+  expect(store.rangeWithin(request, 1e9)).toBeUndefined();
+  const limited = store.rangeWithin({ ...request, limit: 10 }, 1e9);
+  expect([limited?.response.kvs.length, limited?.response.count, limited?.response.more]).toEqual([10, 4001, true]);
+  expect(store.rangeWithin({ ...request, countOnly: true }, 1e9)?.response.count).toBe(4001);
+});
+
 test("leases follow their keys through puts, deletes, revocation and reopening", () => {
   const backend = new MemoryBackend();
   const options = { minTtlSeconds: 2, persistCheckpoints: false };

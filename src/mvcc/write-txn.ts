@@ -73,7 +73,7 @@ export class WriteTxn {
   deleteRange(key: Uint8Array, rangeEnd: Uint8Array): number {
     assert(this.#isOpen, "delete outside of a write transaction");
     const doomed = this.#doomed;
-    doomed.length = 0;
+    doomed.clear();
     const count = this.#core.index.collect(key, rangeEnd, this.readRevision, 0, doomed);
     for (let at = 0; at < count; at++) this.#delete(doomed.slot[at]);
     return count;

@@ -188,7 +188,7 @@ test("the index answers as a sorted array of histories does, through compactions
           const at = Math.max(main - step.back, compacted);
           const expected = model.range(step.start, step.end, at);
           expect(index.count(bytes(step.start), bytes(step.end), at)).toBe(expected.length);
-          list.length = 0;
+          list.clear();
           expect(index.collect(bytes(step.start), bytes(step.end), at, step.limit, list)).toBe(expected.length);
           const shown = step.limit > 0 ? expected.slice(0, step.limit) : expected;
           const found = Array.from({ length: list.length }, (_, place) => [

@@ -1,5 +1,7 @@
 /** A growing list of (main, sub, slot), reused between reads so that a range allocates nothing for its index part. */
 const initialCapacity = 256;
+/** A list that grew beyond this gives its memory back when cleared (1 MiB). */
+const keptCapacity = 65_536;
 
 export class RevisionList {
   main = new Float64Array(initialCapacity);
@@ -15,12 +17,20 @@ export class RevisionList {
     this.slot[index] = slot;
   }
 
-  #grow(): void {
-    const capacity = this.main.length * 2;
-    const { main, sub, slot } = this;
+  clear(): void {
+    this.length = 0;
+    if (this.main.length > keptCapacity) this.#allocate(initialCapacity);
+  }
+
+  #allocate(capacity: number): void {
     this.main = new Float64Array(capacity);
     this.sub = new Uint32Array(capacity);
     this.slot = new Uint32Array(capacity);
+  }
+
+  #grow(): void {
+    const { main, sub, slot } = this;
+    this.#allocate(this.main.length * 2);
     this.main.set(main);
     this.sub.set(sub);
     this.slot.set(slot);

@@ -52,7 +52,9 @@ class Sorter {
       this.#partition(greater, end, depth);
       // The equal part goes on in this loop: a key's length must not become depth of recursion.
       depth += 4;
-      start = this.#takeEnded(less, greater, depth);
+      // Keys that end inside the word have zeros there. (One that ends exactly behind it meets its equals, if any, with a
+      // word of zeros at the next depth.)
+      start = (pivot & 0xff) === 0 ? this.#takeEnded(less, greater, depth) : less;
       end = greater;
       this.#loadWords(start, end, depth);
     }
