@@ -26,7 +26,7 @@ export function prefixEnd(prefix: Uint8Array): Uint8Array {
   for (let index = prefix.length - 1; index >= 0; index--) {
     const byte = prefix[index];
     if (byte < 0xff) {
-      const end = prefix.slice(0, index + 1);
+      const end = new Uint8Array(prefix.subarray(0, index + 1)); // a copy: `slice` of a Buffer would be a view
       end[index] = byte + 1;
       return end;
     }
