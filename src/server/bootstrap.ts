@@ -19,7 +19,8 @@ import { MemoryStorage } from "../raft/memory-storage.ts";
 import { Backend } from "../storage/backend/backend.ts";
 import { readConsistentIndex } from "../storage/backend/schema.ts";
 import { loadNewestSnapshot } from "../storage/snap/snap-files.ts";
-import { readValidSnapshots, Wal } from "../storage/wal/wal.ts";
+import { readValidSnapshots } from "../storage/wal/log-reader.ts";
+import { Wal, type WalOptions } from "../storage/wal/wal.ts";
 import { Metadata } from "../wire/gen/etcdserverpb/etcdserver.ts";
 import type { Entry, HardState, Snapshot } from "../wire/raft/types.ts";
 import type { MemberConfig } from "./config.ts";
@@ -118,7 +119,7 @@ function initialClusterOfOne(config: MemberConfig): InitialCluster {
 /** Starts a member from what it has left on disk. */
 async function restart(context: Context): Promise<Bootstrapped> {
   const { config, platform, log, dirs } = context;
-  const valid = await readValidSnapshots(platform.disk, dirs.walDir);
+  const valid = readValidSnapshots(platform.disk, dirs.walDir, log);
   const snapshot = await loadNewestSnapshot(platform.disk, log, dirs.snapDir, valid);
   if (snapshot === undefined) log.info("No snapshot found. Recovering WAL from scratch!");
   const replayTable = membersAt(snapshot, dirs.snapDir);
@@ -242,8 +243,9 @@ async function defragmentIfWorthIt(backend: Backend, thresholdMegabytes: number,
   });
 }
 
-function walOptions({ config }: Context): { readonly noSync: boolean } {
-  return { noSync: config.unsafeNoFsync };
+function walOptions({ config, platform }: Context): WalOptions {
+  const log = platform.log.withCaller("storage/wal/wal.ts");
+  return { clock: platform.clock, log, noSync: config.unsafeNoFsync };
 }
 
 function idFields(ids: { readonly memberId: bigint; readonly clusterId: bigint }): Record<string, string> {

@@ -38,11 +38,14 @@ export function createRaftNode({ config, memberId, storage, random, log }: RaftN
   });
 }
 
+/** Normal with asynchronous storage, where several answers may attest the same entry; etcd has it at level info. */
+const CHATTER = "missing from unstable log; ignoring";
+
 function raftLogger(log: Logger): RaftLogger {
   const fields = { logger: "raft" };
   return {
     debug: (message) => log.debug(message, fields),
-    info: (message) => log.info(message, fields),
+    info: (message) => (message.endsWith(CHATTER) ? log.debug(message, fields) : log.info(message, fields)),
     warn: (message) => log.warn(message, fields),
     error: (message) => log.error(message, fields),
   };
