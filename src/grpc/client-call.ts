@@ -178,7 +178,7 @@ export class ClientCall extends Http2Stream implements MessageSink {
 
 function informational(list: HeaderList): boolean {
   for (let index = 0; index < list.count; index++) {
-    const field = list.fields[index]!;
+    const field = list.fields[index];
     if (field.kind === FieldKind.status) return field.value.startsWith("1");
   }
   return false;
@@ -189,7 +189,7 @@ function httpError(list: HeaderList): GrpcError | undefined {
   let status = "";
   let contentType = "";
   for (let index = 0; index < list.count; index++) {
-    const field = list.fields[index]!;
+    const field = list.fields[index];
     if (field.kind === FieldKind.status) status = field.value;
     else if (field.kind === FieldKind.contentType) contentType = field.value;
   }
@@ -208,7 +208,7 @@ function grpcStatus(list: HeaderList): GrpcError | undefined {
   let code = -1;
   let message = "";
   for (let index = 0; index < list.count; index++) {
-    const field = list.fields[index]!;
+    const field = list.fields[index];
     if (field.kind === FieldKind.grpcStatus) code = /^\d{1,9}$/.test(field.value) ? Number(field.value) : Code.Unknown;
     else if (field.kind === FieldKind.grpcMessage) message = decodeMessage(field.value);
   }

@@ -128,7 +128,7 @@ function decodeService(request: Uint8Array): string | undefined {
   const readVarint = (): number => {
     let value = 0;
     for (let shift = 1; shift < 2 ** 35 && position < request.length; shift *= 128) {
-      const byte = request[position++]!;
+      const byte = request[position++];
       value += (byte & 0x7f) * shift;
       if (byte < 0x80) return value;
     }

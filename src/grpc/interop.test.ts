@@ -75,7 +75,7 @@ test("Node's client gets answers of every size, in order of grpc-go's layout", a
   for (const [index, { headers, trailers, body }] of answers.entries()) {
     expect(headers).toMatchObject({ ":status": 200, "content-type": "application/grpc" });
     expect(trailers).toMatchObject({ "grpc-status": "0", "grpc-message": "" });
-    expect(body.equals(message(new Uint8Array(sizes[index]!).fill(sizes[index]!)))).toBe(true);
+    expect(body.equals(message(new Uint8Array(sizes[index]).fill(sizes[index])))).toBe(true);
   }
 });
 
@@ -203,7 +203,7 @@ test("the health service answers Check, List and Watch", async () => {
   void watch.send(named);
   const states: number[] = [];
   for await (const state of watch) {
-    states.push(state[1]!);
+    states.push(state[1]);
     if (states.length === 1) health.setStatus("x", 1);
     if (states.length === 2) health.shutdown();
     if (states.length === 3) break;

@@ -51,7 +51,7 @@ export class MessageReader {
         this.#prefixHave = prefixSize;
         position += prefixSize;
       } else if (this.#prefixHave < prefixSize) {
-        this.#prefixByte(bytes[position++]!);
+        this.#prefixByte(bytes[position++]);
         if (this.#prefixHave < prefixSize) continue;
       }
       if (this.#length > this.#maxBytes) {

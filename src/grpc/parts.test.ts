@@ -23,7 +23,7 @@ test("property: messages come out whole whatever the pieces they arrive in", () 
           messageTooLarge: () => expect.unreachable(),
         };
         for (let offset = 0, cut = 0; offset < stream.length; cut++) {
-          const end = Math.min(stream.length, offset + cuts[cut % cuts.length]!);
+          const end = Math.min(stream.length, offset + cuts[cut % cuts.length]);
           const piece = stream.slice(offset, end);
           reader.push(piece, 0, piece.length, sink);
           expect(reader.heldBytes).toBeLessThanOrEqual(300);
@@ -114,7 +114,7 @@ test("property: deadlines expire once, not early, at most two steps late; remove
           return deadline;
         });
         for (const deadline of deadlines) queue.add(deadline, start);
-        for (const [index, { removed }] of entries.entries()) if (removed) queue.remove(deadlines[index]!);
+        for (const [index, { removed }] of entries.entries()) if (removed) queue.remove(deadlines[index]);
         await clock.advance(31_000);
         const expected = entries.filter(({ removed }) => !removed).map(({ afterMs }) => afterMs);
         expect(expired.map(([afterMs]) => afterMs).toSorted((a, b) => a - b)).toEqual(

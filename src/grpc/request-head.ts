@@ -34,7 +34,7 @@ export class RequestHead {
     let regular = false;
     let metadata: HeaderField[] | undefined;
     for (let index = 0; index < list.count; index++) {
-      const field = list.fields[index]!;
+      const field = list.fields[index];
       switch (field.kind) {
         case FieldKind.method:
           if (regular || this.method !== "") this.valid = false;

@@ -62,17 +62,11 @@ export class ResponseBlocks {
   /** The block of a successful call's headers; to be sent before any other block is asked for. */
   headers(): Uint8Array {
     if (this.#announce) return this.#withSizeUpdate();
-    switch (this.#stage) {
-      case "full":
-        return headersAtStageFull;
-      case "headers":
-        return headersAtStageHeaders;
-      case "empty":
-        this.#stage = "headers";
-        return headersAdding;
-      case "plain":
-        return headersPlain;
-    }
+    if (this.#stage === "full") return headersAtStageFull;
+    if (this.#stage === "headers") return headersAtStageHeaders;
+    if (this.#stage === "plain") return headersPlain;
+    this.#stage = "headers";
+    return headersAdding;
   }
 
   /** Headers for a client that asked with a content subtype (`application/grpc+proto`). */

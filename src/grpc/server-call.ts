@@ -116,6 +116,8 @@ export abstract class ServerCall extends Http2Stream implements Deadline, Messag
     const reader = this.#reader;
     reader.push(bytes, start, end, this);
     this.#hold(this.over ? 0 : reader.heldBytes);
+    // A request that does not arrive in time is over too, not only one that is not answered.
+    if (!this.over && this.deadlineMs !== 0 && this.deadlineSlot < 0) this.connection.watchDeadline(this);
   }
 
   /** Accounts for the memory of an incomplete message. */
@@ -289,6 +291,6 @@ export abstract class ServerCall extends Http2Stream implements Deadline, Messag
 function isWholeMessage(bytes: Uint8Array, start: number, length: number): boolean {
   return (
     bytes[start] === 0 &&
-    ((bytes[start + 1]! << 24) | (bytes[start + 2]! << 16) | (bytes[start + 3]! << 8) | bytes[start + 4]!) === length
+    ((bytes[start + 1] << 24) | (bytes[start + 2] << 16) | (bytes[start + 3] << 8) | bytes[start + 4]) === length
   );
 }

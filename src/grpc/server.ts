@@ -133,7 +133,10 @@ export class GrpcServer {
     served.session.start(firstBytes);
   }
 
-  /** Graceful stop: GOAWAY in two steps, running calls finish; resolves when every connection is gone. */
+  /**
+   * Graceful stop: GOAWAY in two steps, running calls finish; resolves when every connection is gone. Streams that never
+   * end by themselves keep it waiting: the caller has a limit of time and calls {@link close} then.
+   */
   drain(): Promise<void> {
     this.#draining ??= new Promise((resolve) => {
       this.#drained = resolve;

@@ -113,7 +113,7 @@ export class UnaryServerCall extends ServerCall implements UnaryCall {
     this.method.started++;
     this.method.messagesReceived++;
     this.#handler(this, message);
-    if (this.deadlineMs !== 0 && !this.closed) this.connection.watchDeadline(this);
+    if (this.deadlineMs !== 0 && !this.closed && this.deadlineSlot < 0) this.connection.watchDeadline(this);
   }
 
   protected endedByClient(): void {

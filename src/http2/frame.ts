@@ -79,9 +79,7 @@ export function writeUint32(target: Uint8Array, offset: number, value: number): 
 
 /** Reads a big-endian u32. */
 export function readUint32(source: Uint8Array, offset: number): number {
-  return (
-    ((source[offset]! << 24) | (source[offset + 1]! << 16) | (source[offset + 2]! << 8) | source[offset + 3]!) >>> 0
-  );
+  return ((source[offset] << 24) | (source[offset + 1] << 16) | (source[offset + 2] << 8) | source[offset + 3]) >>> 0;
 }
 
 /** Reads the 31-bit stream identifier, window increment or dependency at `offset`; the reserved bit is ignored. */

@@ -149,4 +149,4 @@ export const staticTable: readonly HeaderField[] = [
   ["vary", ""],
   ["via", ""],
   ["www-authenticate", ""],
-].map(([name, value]) => new HeaderField(name!, value!, fieldKind(name!)));
+].map(([name, value]) => new HeaderField(name, value, fieldKind(name)));

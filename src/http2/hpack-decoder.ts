@@ -60,7 +60,7 @@ export class HpackDecoder implements HeaderList {
     this.truncated = false;
     this.#decodeSizeUpdates();
     while (this.#position < end) {
-      const first = source[this.#position]!;
+      const first = source[this.#position];
       if (first >= 0x80) {
         // Indexed field; one byte unless the index is large.
         if (first !== 0xff) {
@@ -94,7 +94,7 @@ export class HpackDecoder implements HeaderList {
 
   /** Updates may stand only at the start of a block. */
   #decodeSizeUpdates(): void {
-    while (this.#position < this.#end && (this.#source[this.#position]! & 0xe0) === 0x20) {
+    while (this.#position < this.#end && (this.#source[this.#position] & 0xe0) === 0x20) {
       const size = this.#integer(5);
       if (size > this.#tableSizeLimit) throw broken("table size update above the announced limit");
       this.#table.resize(size);
@@ -128,11 +128,11 @@ export class HpackDecoder implements HeaderList {
   /** An integer with a prefix of `bits` (RFC 7541 section 5.1), below 2^28: nothing here may be larger. */
   #integer(bits: number): number {
     const prefix = (1 << bits) - 1;
-    let value = this.#source[this.#position++]! & prefix;
+    let value = this.#source[this.#position++] & prefix;
     if (value < prefix) return value;
     for (let shift = 0; shift < 28; shift += 7) {
       if (this.#position >= this.#end) throw broken("header block ends inside an integer");
-      const byte = this.#source[this.#position++]!;
+      const byte = this.#source[this.#position++];
       value += (byte & 0x7f) << shift;
       if (byte < 0x80) return value;
     }
@@ -141,7 +141,7 @@ export class HpackDecoder implements HeaderList {
 
   #string(): string {
     if (this.#position >= this.#end) throw broken("header block ends before a string");
-    const huffman = this.#source[this.#position]! >= 0x80;
+    const huffman = this.#source[this.#position] >= 0x80;
     const length = this.#integer(7);
     const start = this.#position;
     const end = start + length;

@@ -1,7 +1,7 @@
 /**
  * The dynamic table of HPACK (RFC 7541 section 2.3.2 and 4), the same for both directions: a ring, newest entry first.
  */
-import { HeaderField } from "./header-field.ts";
+import type { HeaderField } from "./header-field.ts";
 
 export class DynamicTable {
   /** Power of two; grows with the limit. Every entry counts at least 32 bytes, which bounds the number of them. */

@@ -52,19 +52,19 @@ function buildDecodingTable(): DecodingTable {
   // Inner nodes are numbered from the root, 0; a child is a node number, or -1 - symbol for a leaf.
   const children: number[][] = [[0, 0]];
   for (let symbol = 0; symbol <= endOfString; symbol++) {
-    const length = symbol === endOfString ? endOfStringLength : codeLengths[symbol]!;
+    const length = symbol === endOfString ? endOfStringLength : codeLengths[symbol];
     let node = 0;
     for (let bit = length - 1; bit > 0; bit--) {
-      const branch = (codes[symbol]! >>> bit) & 1;
-      let next = children[node]![branch]!;
+      const branch = (codes[symbol] >>> bit) & 1;
+      let next = children[node][branch];
       if (next === 0) {
         next = children.length;
         children.push([0, 0]);
-        children[node]![branch] = next;
+        children[node][branch] = next;
       }
       node = next;
     }
-    children[node]![codes[symbol]! & 1] = -1 - symbol;
+    children[node][codes[symbol] & 1] = -1 - symbol;
   }
   const steps = new Uint32Array(children.length * 16);
   for (let start = 0; start < children.length; start++) {
@@ -73,7 +73,7 @@ function buildDecodingTable(): DecodingTable {
   const accepting = new Uint8Array(children.length);
   for (let bits = 0, node = 0; bits < 8; bits++) {
     accepting[node] = 1;
-    node = children[node]![1]!;
+    node = children[node][1]!;
   }
   return { steps, accepting };
 }
@@ -82,7 +82,7 @@ function step(children: readonly (readonly number[])[], start: number, nibble: n
   let node = start;
   let result = 0;
   for (let bit = 3; bit >= 0; bit--) {
-    const next = children[node]![(nibble >>> bit) & 1]!;
+    const next = children[node][(nibble >>> bit) & 1];
     if (next >= 0) {
       node = next;
       continue;
@@ -109,8 +109,8 @@ export function huffmanDecode(source: Uint8Array, start: number, end: number, ta
   let node = 0;
   let length = 0;
   for (let index = start; index < end; index++) {
-    const byte = source[index]!;
-    let entry = steps[node * 16 + (byte >>> 4)]!;
+    const byte = source[index];
+    let entry = steps[node * 16 + (byte >>> 4)];
     if (entry >= emits) {
       if (entry >= fails) return -1;
       target[length++] = (entry >>> 8) & 0xff;
@@ -128,7 +128,7 @@ export function huffmanDecode(source: Uint8Array, start: number, end: number, ta
 /** Bytes that `text` (each character one byte) takes when encoded. */
 export function huffmanSize(text: string): number {
   let bits = 0;
-  for (let index = 0; index < text.length; index++) bits += codeLengths[text.charCodeAt(index) & 0xff]!;
+  for (let index = 0; index < text.length; index++) bits += codeLengths[text.charCodeAt(index) & 0xff];
   return (bits + 7) >>> 3;
 }
 
@@ -140,9 +140,9 @@ export function huffmanEncode(text: string, target: Uint8Array, offset: number):
   let position = offset;
   for (let index = 0; index < text.length; index++) {
     const symbol = text.charCodeAt(index) & 0xff;
-    const code = encoding[symbol]!;
+    const code = encoding[symbol];
     // In two parts, so that at most 7 + 16 bits are pending and nothing leaves the 32-bit range.
-    for (let left = codeLengths[symbol]!; left > 0;) {
+    for (let left = codeLengths[symbol]; left > 0;) {
       const take = Math.min(left, 16);
       left -= take;
       pending = (pending << take) | ((code >>> left) & ((1 << take) - 1));

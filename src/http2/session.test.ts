@@ -191,7 +191,7 @@ test("a request in single bytes, padded and continued, is served", async () => {
     [data, 0],
     [headers, Flag.endHeaders | Flag.endStream],
   ]);
-  expect([...answer[1]!.payload]).toEqual([0, 0, 0, 0, 2, 8, 9]);
+  expect([...answer[1].payload]).toEqual([0, 0, 0, 0, 2, 8, 9]);
 });
 
 // ---- Flow control ----------------------------------------------------------------------------------------------------
@@ -364,6 +364,21 @@ test("a flood of frames that must be answered, never read, ends the connection",
     expect(peer.far.waitingBytes).toBeLessThan(500_000);
   }
   expect(peer.server.connectionCount).toBe(0);
+});
+
+test("a request that begins and does not arrive in time is answered DeadlineExceeded", async () => {
+  const peer = new RawPeer();
+  const block = peer.headerBlock(requestFields("/t.S/Echo", ["grpc-timeout", "100m"]));
+  await peer.open(frame(headers, 4, 1, block), frame(data, 0, 1, [0, 0, 0, 0, 9, 1]));
+  await peer.clock.advance(90);
+  expect(peer.heard()).toEqual([]);
+  await peer.clock.advance(50);
+  const said = peer.heard();
+  expect(said.map(({ type, id }) => [type, id])).toEqual([
+    [headers, 1],
+    [resetStream, 1],
+  ]);
+  expect(resetCodes(said, 1)).toEqual([ErrorCode.noError]);
 });
 
 test("incomplete requests are bounded per connection", async () => {

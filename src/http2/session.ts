@@ -241,7 +241,7 @@ export class Http2Session {
   }
 
   #frameLength(bytes: Uint8Array, offset: number): number {
-    const length = (bytes[offset]! << 16) | (bytes[offset + 1]! << 8) | bytes[offset + 2]!;
+    const length = (bytes[offset] << 16) | (bytes[offset + 1] << 8) | bytes[offset + 2];
     if (length > defaultMaxFrameSize) throw new ConnectionError(ErrorCode.frameSizeError, "frame too large");
     return length;
   }
@@ -285,8 +285,8 @@ export class Http2Session {
 
   /** Handles the frame at `bytes[offset, end)`. */
   #frame(bytes: Uint8Array, offset: number, end: number): void {
-    const type = bytes[offset + 3]!;
-    const flags = bytes[offset + 4]!;
+    const type = bytes[offset + 3];
+    const flags = bytes[offset + 4];
     const id = readUint31(bytes, offset + 5);
     const start = offset + frameHeaderSize;
     if (this.#blockStream !== 0 && (type !== FrameType.continuation || id !== this.#blockStream)) {
@@ -338,7 +338,7 @@ export class Http2Session {
     let from = start;
     let to = end;
     if ((flags & Flag.padded) !== 0) {
-      const padding = size > 0 ? bytes[start]! : 0;
+      const padding = size > 0 ? bytes[start] : 0;
       if (padding >= size) throw new ConnectionError(ErrorCode.protocolError, "DATA padding too long");
       from = start + 1;
       to = end - padding;
@@ -516,7 +516,7 @@ export class Http2Session {
     if (size % 6 !== 0) throw new ConnectionError(ErrorCode.frameSizeError, "SETTINGS of a wrong size");
     this.#count(this.#settings, "too many SETTINGS frames");
     for (let offset = start; offset < end; offset += 6) {
-      this.#applySetting((bytes[offset]! << 8) | bytes[offset + 1]!, readUint32(bytes, offset + 2));
+      this.#applySetting((bytes[offset] << 8) | bytes[offset + 1], readUint32(bytes, offset + 2));
     }
     this.#settingsSeen = true;
     this.#reserveControl(frameHeaderSize);
@@ -952,7 +952,7 @@ export class Http2Session {
     this.#pumping = true;
     let budget = turnBytes;
     while (this.#waitingHead < this.#waiting.length && this.#sendWindow > 0 && budget > 0 && !this.output.blocked) {
-      const stream = this.#waiting[this.#waitingHead++]!;
+      const stream = this.#waiting[this.#waitingHead++];
       stream.listed = false;
       if (!stream.closed) {
         budget -= this.#sendSlice(stream, Math.min(budget, sliceBytes));
@@ -1008,7 +1008,7 @@ export class Http2Session {
     const queue = stream.queue!;
     let left = size;
     while (left > 0) {
-      const piece = queue[stream.queueHead]!;
+      const piece = queue[stream.queueHead];
       const take = Math.min(left, piece.length - stream.queueOffset);
       output.bytes.set(piece.subarray(stream.queueOffset, stream.queueOffset + take), output.position);
       output.position += take;

@@ -44,10 +44,10 @@ export const settings = (...pairs: readonly (readonly [number, number])[]): Uint
 export function parseFrames(bytes: Uint8Array): Frame[] {
   const frames: Frame[] = [];
   for (let offset = 0; offset + 9 <= bytes.length;) {
-    const length = (bytes[offset]! << 16) | (bytes[offset + 1]! << 8) | bytes[offset + 2]!;
+    const length = (bytes[offset] << 16) | (bytes[offset + 1] << 8) | bytes[offset + 2];
     frames.push({
-      type: bytes[offset + 3]!,
-      flags: bytes[offset + 4]!,
+      type: bytes[offset + 3],
+      flags: bytes[offset + 4],
       id: readUint31(bytes, offset + 5),
       payload: bytes.slice(offset + 9, offset + 9 + length),
     });
