@@ -42,10 +42,10 @@ export class Core {
     return revision;
   }
 
-  /** Starts a commit. When one fails the backend stops the member (`onFatal`), and `done` is never called. */
-  commit(done?: () => void): void {
+  /** Starts a commit. When one fails the backend stops the member (`onFatal`), and `whenDurable` is never called. */
+  commit(whenDurable?: () => void): void {
     this.rows.commit().then(
-      () => done?.(),
+      () => whenDurable?.(),
       () => undefined,
     );
   }

@@ -6,9 +6,10 @@
  */
 import { performance } from "node:perf_hooks";
 import type { Bucket, PairVisitor, PinnedView, RowPosition, RowVisitor } from "../storage/backend/bucket.ts";
-import type { PutRequest, RangeRequest } from "../wire/hot/types.ts";
+import type { PutRequest, RangeRequest, TxnRequest } from "../wire/hot/types.ts";
 import type { RowStore } from "./row-store.ts";
 import { Store } from "./store.ts";
+import { PairReader } from "./stored-pair.ts";
 
 /** Rows in an array indexed by main revision: what is left is the store's own cost. One row a revision. */
 class ArrayRows implements RowStore {
@@ -131,6 +132,32 @@ measure("count of all keys", 200, () => {
 measure("put on an existing key", samples, (operation) => {
   put.key = targets[operation].key;
   store.applyPut(put);
+});
+const updates = targets.map(({ key }): TxnRequest => {
+  const [stored] = store.range(range(key, empty)).response.kvs;
+  const { modRevision } = new PairReader().read(stored);
+  const compare = {
+    result: 0,
+    target: 2,
+    key,
+    rangeEnd: empty,
+    operand: 6 as const,
+    version: 0,
+    createRevision: 0,
+    modRevision,
+    value: empty,
+    lease: 0n,
+  };
+  return {
+    compare: [compare],
+    success: [{ kind: "put", put: { ...put, key } }],
+    failure: [{ kind: "range", range: range(key, empty) }],
+  };
+});
+measure("kubernetes' update transaction", samples, (operation) => {
+  const update = updates[operation];
+  const { revision } = store.applyTxn(update, true);
+  update.compare[0].modRevision = revision;
 });
 console.log(`index with histories: ${(store.indexBytes / keyCount).toFixed(1)} bytes a key`);
 

@@ -174,7 +174,7 @@ export class Store {
 
   /** The checks of {@link applyTxn}, top-level ranges included, against the state of now. @throws {EtcdError} as there. */
   checkTxn(request: TxnRequest): void {
-    checkTxn(this.#core, request);
+    checkTxn(this.#core, this.#write, request);
   }
 
   /** A transaction of top-level ranges only, served without the log. @throws {EtcdError} `compacted`, `futureRevision`. */

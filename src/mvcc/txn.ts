@@ -63,10 +63,8 @@ export function applyDeleteRange(
 
 /** See `Store.applyTxn`. */
 export function applyTxn(core: Core, write: WriteTxn, request: TxnRequest, isProposer: boolean): Answer<TxnResponse> {
-  const path = comparePath(core, request);
-  const rangeError = checkPath(core, request, path, isProposer ? "remember" : "skip");
+  const run = checkedRun(core, write, request, isProposer ? "remember" : "skip");
   write.begin();
-  const run: Run = { path, at: 0, write, skipTopRanges: !isProposer || rangeError !== undefined, error: rangeError };
   const response = execute(core, run, request, true);
   const revision = write.end();
   if (run.error !== undefined) throw run.error;
@@ -74,31 +72,61 @@ export function applyTxn(core: Core, write: WriteTxn, request: TxnRequest, isPro
 }
 
 /** The checks of a transaction against the state of now, top-level ranges included. @throws {EtcdError} */
-export function checkTxn(core: Core, request: TxnRequest): void {
-  checkPath(core, request, comparePath(core, request), "throw");
+export function checkTxn(core: Core, write: WriteTxn, request: TxnRequest): void {
+  checkedRun(core, write, request, "throw");
 }
 
 /** A transaction of top-level ranges only. */
 export function readTxn(core: Core, write: WriteTxn, request: TxnRequest): Answer<TxnResponse> {
-  const path = comparePath(core, request);
-  checkPath(core, request, path, "throw");
+  const run = checkedRun(core, write, request, "throw");
   // Without changes a write transaction is a read transaction.
   write.begin();
-  const run: Run = { path, at: 0, write, skipTopRanges: false, error: undefined };
   const response = execute(core, run, request, true);
   return { revision: write.end(), response };
 }
 
-/** Results of the compares, depth first: the transaction's own, then those nested in the branch it takes. */
-function comparePath(core: Core, request: TxnRequest): boolean[] {
-  const path: boolean[] = [];
-  const visit = (txn: TxnRequest): void => {
-    const succeeded = txn.compare.every((compare) => holds(core, compare));
-    path.push(succeeded);
-    for (const op of succeeded ? txn.success : txn.failure) if (op.kind === "txn") visit(op.txn);
-  };
-  visit(request);
-  return path;
+/** What a range among the top-level operations does when it cannot be answered. */
+type TopRanges =
+  /** Not looked at: no client waits here, and etcd drops them on such members. */
+  | "skip"
+  /** Fails the answer, and the other checks go on: it must not decide whether the writes happen. */
+  | "remember"
+  | "throw";
+
+/** One pass over the transactions on the path: `path[at]` is the result of the next one to enter. */
+interface Run {
+  /** Results of the compares, depth first: the transaction's own, then those nested in the branch it takes. */
+  readonly path: boolean[];
+  at: number;
+  readonly write: WriteTxn;
+  readonly topRanges: TopRanges;
+  /** What the client gets instead of the answer, once everything is executed. */
+  error: EtcdError | undefined;
+}
+
+/**
+ * Chooses the path and checks the operations on it: first all puts, then all ranges. That is etcd 3.5's order; 3.6 goes
+ * operation by operation, which shows only in the choice between two errors.
+ */
+function checkedRun(core: Core, write: WriteTxn, request: TxnRequest, topRanges: TopRanges): Run {
+  const run: Run = { path: [], at: 0, write, topRanges, error: undefined };
+  comparePath(core, request, run.path);
+  checkPuts(core, run, request);
+  run.at = 0;
+  checkRanges(core, run, request, true);
+  run.at = 0;
+  return run;
+}
+
+function enter(run: Run, txn: TxnRequest): readonly RequestOp[] {
+  return run.path[run.at++] ? txn.success : txn.failure;
+}
+
+function comparePath(core: Core, txn: TxnRequest, path: boolean[]): void {
+  let succeeded = true;
+  for (let at = 0; succeeded && at < txn.compare.length; at++) succeeded = holds(core, txn.compare[at]);
+  path.push(succeeded);
+  for (const op of succeeded ? txn.success : txn.failure) if (op.kind === "txn") comparePath(core, op.txn, path);
 }
 
 /** A compare holds when it does for every key of its range; without any key it compares with zeros, and a value never fits. */
@@ -151,53 +179,23 @@ function isResult(compare: Compare, sign: number): boolean {
   }
 }
 
-/** What a failing range among the top-level operations does. */
-type TopRanges =
-  /** Not looked at: no client waits here, and etcd drops them on such members. */
-  | "skip"
-  /** Returned, and the other checks go on: it must not decide whether the writes happen. */
-  | "remember"
-  | "throw";
-
-/**
- * Checks the operations on the path: first all puts, then all ranges. That is etcd 3.5's order; 3.6 goes operation by
- * operation, which shows only in the choice between two errors.
- */
-function checkPath(
-  core: Core,
-  request: TxnRequest,
-  path: readonly boolean[],
-  topRanges: TopRanges,
-): EtcdError | undefined {
-  visitPath(request, path, (op) => {
+function checkPuts(core: Core, run: Run, txn: TxnRequest): void {
+  for (const op of enter(run, txn)) {
     if (op.kind === "put") checkPut(core, op.put);
-  });
-  let remembered: EtcdError | undefined;
-  visitPath(request, path, (op, isTop) => {
-    if (op.kind !== "range" || (isTop && topRanges === "skip")) return;
-    const error = rangeError(core, op.range);
-    if (error === undefined) return;
-    // Nothing will be written after a throw, so the client gets the first error in order.
-    if (!isTop || topRanges === "throw") throw remembered ?? error;
-    remembered ??= error;
-  });
-  return remembered;
+    else if (op.kind === "txn") checkPuts(core, run, op.txn);
+  }
 }
 
-/** Visits the operations of the branches taken, nested ones in their place. */
-function visitPath(
-  request: TxnRequest,
-  path: readonly boolean[],
-  visit: (op: RequestOp, isTop: boolean) => void,
-): void {
-  let at = 0;
-  const enter = (txn: TxnRequest, isTop: boolean): void => {
-    for (const op of path[at++] ? txn.success : txn.failure) {
-      if (op.kind === "txn") enter(op.txn, false);
-      else visit(op, isTop);
-    }
-  };
-  enter(request, true);
+function checkRanges(core: Core, run: Run, txn: TxnRequest, isTop: boolean): void {
+  for (const op of enter(run, txn)) {
+    if (op.kind === "txn") checkRanges(core, run, op.txn, false);
+    if (op.kind !== "range" || (isTop && run.topRanges === "skip")) continue;
+    const error = rangeError(core, op.range);
+    if (error === undefined) continue;
+    // Nothing will be written after a throw, so the client gets the first error in order.
+    if (!isTop || run.topRanges === "throw") throw run.error ?? error;
+    run.error ??= error;
+  }
 }
 
 function checkPut(core: Core, request: PutRequest): void {
@@ -218,21 +216,13 @@ function rangeError(core: Core, request: RangeRequest): EtcdError | undefined {
   return undefined;
 }
 
-/** Where an execution stands: `path[at]` is the result of the next transaction to enter. */
-interface Run {
-  readonly path: readonly boolean[];
-  at: number;
-  readonly write: WriteTxn;
-  readonly skipTopRanges: boolean;
-  /** What the client gets instead of the answer, once everything is executed. */
-  error: EtcdError | undefined;
-}
-
-function execute(core: Core, run: Run, request: TxnRequest, isTop: boolean): TxnResponse {
-  const succeeded = run.path[run.at++];
+function execute(core: Core, run: Run, txn: TxnRequest, isTop: boolean): TxnResponse {
+  const succeeded = run.path[run.at];
+  // With an error to give, the answers of ranges are of no use (and one of them cannot be had).
+  const skipRanges = isTop && (run.topRanges === "skip" || run.error !== undefined);
   const responses: ResponseOp[] = [];
-  for (const op of succeeded ? request.success : request.failure) {
-    if (isTop && run.skipTopRanges && op.kind === "range") continue;
+  for (const op of enter(run, txn)) {
+    if (skipRanges && op.kind === "range") continue;
     const response = executeOp(core, run, op);
     if (response !== undefined) responses.push(response);
   }
