@@ -26,6 +26,7 @@ import type { Entry, HardState, Snapshot } from "../wire/raft/types.ts";
 import type { MemberConfig } from "./config.ts";
 import { checkBackend, checkLog, membersAt } from "./bootstrap-checks.ts";
 import { type DataDir, openDataDir, refuseWithoutWal } from "./data-dir.ts";
+import { forceNewCluster, type LogToForce } from "./force-new-cluster.ts";
 import { type InitialCluster, initialCluster } from "./initial-cluster.ts";
 import { StartError } from "./start-error.ts";
 
@@ -70,7 +71,6 @@ export async function bootstrap(
       "recommended-request-bytes": REQUEST_BYTES_RECOMMENDED_MAX,
     });
   }
-  if (config.forceNewCluster) throw new StartError("--force-new-cluster is not supported yet; start without it");
   const dirs = openDataDir(platform.disk, log, config);
   const context = { config, platform, log, dirs, onFatal };
   return dirs.hasWal ? restart(context) : found(context);
@@ -132,7 +132,8 @@ async function restart(context: Context): Promise<Bootstrapped> {
     const opened = await Wal.open(platform.disk, dirs.walDir, from, walOptions(context));
     wal = opened.wal;
     const { NodeID: memberId, ClusterID: clusterId } = Metadata.decode(opened.metadata);
-    const history = await completeFounding(context, opened, { snapshot, backend, memberId });
+    let history = await completeFounding(context, opened, { snapshot, backend, memberId });
+    if (config.forceNewCluster) history = await force(context, wal, { ...history, memberId, snapshot, backend });
     checkLog({ ...history, snapshot, memberId, backend, dirs, maxLearners: config.maxLearners });
     for (const member of membership.promoteAsIn(replayTable)) {
       log.warn("Syncing member in v3store", { "member-id": formatId(member.id) });
@@ -174,6 +175,21 @@ async function completeFounding(
   log.warn("the first start of this member was interrupted; founding the cluster again");
   await save(wal, cluster.hardState, cluster.entries);
   return cluster;
+}
+
+async function force(
+  { log }: Context,
+  wal: Wal,
+  member: History & Pick<LogToForce, "memberId" | "snapshot"> & { readonly backend: Backend },
+): Promise<History> {
+  const forced = forceNewCluster({ ...member, consistentIndex: readConsistentIndex(member.backend) });
+  await save(wal, forced.hardState, forced.added);
+  log.info("forcing restart member", {
+    "local-member-id": formatId(member.memberId),
+    "wal-commit-index": member.hardState.commit,
+    "commit-index": forced.hardState.commit,
+  });
+  return forced;
 }
 
 function save(wal: Wal, hardState: HardState, entries: readonly Entry[]): Promise<void> {
