@@ -18,7 +18,8 @@ const reconnectMsLongest = 5000;
 export interface ChannelOptions {
   readonly network: Network;
   readonly clock: Clock;
-  readonly random: Random;
+  /** Varies the pauses between connects. */
+  readonly random: Pick<Random, "float">;
   readonly endpoints: readonly string[];
   /** Longest wait for one connection; 0 = the system's. */
   readonly dialTimeoutMs: number;

@@ -1,11 +1,10 @@
 /** From flags to a client: environment, endpoints, TLS and user options, output format. */
 import { readFileSync } from "node:fs";
-import { Client } from "../../client/client.ts";
+import { Client, type Credentials } from "../../client/client.ts";
 import { parseEndpoint } from "../../client/endpoint.ts";
 import { methods } from "../../client/methods.ts";
 import { NodeClock } from "../../platform/node/clock.ts";
 import { NodeNetwork } from "../../platform/node/network.ts";
-import { NodeRandom } from "../../platform/node/random.ts";
 import type { Invocation } from "../shared/command.ts";
 import { badArguments, CommandFailure, ExitCode, messageOf } from "../shared/failure.ts";
 import type { FlagSet } from "../shared/flags.ts";
@@ -24,6 +23,9 @@ export interface Context {
   /** A client of the endpoints, or of one of them. Closed when the command ends. @throws {CommandFailure} */
   connect(endpoints?: readonly string[]): Promise<Client>;
 }
+
+/** Varies pauses only: loading the system's generator would take longer than the rest of the start. */
+const pauseRandom = { float: () => Math.random() };
 
 /** Client connections keep the process alive: the entry point closes those of a command that is done. */
 const openClients = new Set<Client>();
@@ -46,7 +48,7 @@ export async function openContext(invocation: Invocation, options: { isWatch?: b
       "--discovery-srv is not supported yet: give the cluster's addresses with --endpoints",
     );
   }
-  const credentials = credentialsOf(invocation);
+  const credentials = await credentialsOf(invocation);
   const printer = createPrinter(terminal, { format: flags.text("write-out"), hex: flags.bool("hex") });
   const log = new ToolLogger(terminal.error, { logger: "etcd-client", caller: "client/client.ts" });
   const connect = async (wanted: readonly string[] = endpoints): Promise<Client> => {
@@ -54,7 +56,7 @@ export async function openContext(invocation: Invocation, options: { isWatch?: b
       const client = new Client({
         network: new NodeNetwork(),
         clock: new NodeClock(),
-        random: new NodeRandom(),
+        random: pauseRandom,
         log,
         endpoints: wanted,
         dialTimeoutMs: flags.duration("dial-timeout"),
@@ -120,7 +122,7 @@ function checkTls(flags: FlagSet, endpoints: readonly string[]): void {
   });
   if (encrypted !== undefined) {
     throw new CommandFailure(
-      ExitCode.BadFeature,
+      ExitCode.Error,
       `TLS connections are not supported yet: cannot connect to "${encrypted}" (use an http:// endpoint)`,
     );
   }
@@ -141,14 +143,18 @@ export function openFailure(path: string, error: unknown): string {
   return `open ${path}: ${reason ?? messageOf(error)}`;
 }
 
-function credentialsOf({ flags }: Invocation): { user: string; password: string } | undefined {
-  const user = flags.text("user");
-  const password = flags.text("password");
-  if (user === "") return undefined;
-  if (password !== "") return { user, password };
-  const colon = user.indexOf(":");
-  if (colon >= 0) return { user: user.slice(0, colon), password: user.slice(colon + 1) };
-  return { user, password: askPassword("Password: ") };
+/** A user without a password is none: the request goes without a token, and the server says what it thinks of that. */
+async function credentialsOf({ flags, terminal }: Invocation): Promise<Credentials | undefined> {
+  const text = flags.text("user");
+  if (text === "") return undefined;
+  const colon = text.indexOf(":");
+  let user = text;
+  let password = flags.text("password");
+  if (password === "" && colon >= 0) {
+    user = text.slice(0, colon);
+    password = text.slice(colon + 1);
+  } else if (password === "") password = await askPassword("Password: ", terminal);
+  return user === "" || password === "" ? undefined : { user, password };
 }
 
 async function clusterEndpoints(connect: () => Promise<Client>, timeoutMs: number): Promise<readonly string[]> {

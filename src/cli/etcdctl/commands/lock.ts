@@ -1,11 +1,11 @@
 /** `etcdctl lock`: holds a lock until a signal, or as long as a command runs. */
-import { spawn } from "node:child_process";
 import { Mutex, Session } from "../../../client/concurrency.ts";
 import { methods } from "../../../client/methods.ts";
 import { bytesOf, textOf } from "../../shared/argument-bytes.ts";
 import type { Command, Invocation } from "../../shared/command.ts";
 import { badArguments, CommandFailure, ExitCode } from "../../shared/failure.ts";
 import { openContext, request } from "../connect.ts";
+import { endFailure, startFailure } from "../spawn-failure.ts";
 import { aborted, untilSignal } from "../until-signal.ts";
 
 export const lockCommand: Command = {
@@ -39,6 +39,7 @@ export const lockCommand: Command = {
 /** @throws {CommandFailure} with the command's own exit code when it fails. */
 async function runLocked({ args, terminal }: Invocation, mutex: Mutex): Promise<void> {
   const [program, ...rest] = args.slice(1);
+  const { spawn } = await import("node:child_process");
   const child = spawn(program, rest, {
     stdio: ["ignore", "inherit", "inherit"],
     env: {
@@ -49,13 +50,11 @@ async function runLocked({ args, terminal }: Invocation, mutex: Mutex): Promise<
   });
   const failure = await new Promise<CommandFailure | undefined>((resolve) => {
     child.once("error", () => {
-      const text = `exec: ${JSON.stringify(program)}: executable file not found in $PATH`;
-      resolve(new CommandFailure(ExitCode.Error, text));
+      resolve(new CommandFailure(ExitCode.Error, startFailure(program)));
     });
     child.once("exit", (code, signal) => {
       if (code === 0) resolve(undefined);
-      else if (code !== null) resolve(new CommandFailure(code, `exit status ${code}`));
-      else resolve(new CommandFailure(ExitCode.Error, `signal: ${signal}`));
+      else resolve(new CommandFailure(code ?? ExitCode.Error, endFailure(code, signal)));
     });
   });
   await request(mutex.unlock());

@@ -1,7 +1,7 @@
 /** `etcdctl member`. */
 import { methods } from "../../../client/methods.ts";
 import type { Command, Invocation } from "../../shared/command.ts";
-import { badArguments, messageOf } from "../../shared/failure.ts";
+import { badArguments, CommandFailure, ExitCode, messageOf } from "../../shared/failure.ts";
 import { parseUint64 } from "../../shared/go-number.ts";
 import { quote } from "../../shared/go-quote.ts";
 import { openContext, request } from "../connect.ts";
@@ -73,7 +73,9 @@ async function add(invocation: Invocation): Promise<void> {
   if (peerUrls === "") throw badArguments("member peer urls not provided");
   const { connect, printer, timeoutMs } = await openContext(invocation);
   const client = await connect();
-  const fields = { peerURLs: peerUrls.split(","), isLearner: flags.bool("learner") };
+  const urls = peerUrls.split(",");
+  for (const url of urls) checkPeerUrl(url.trim());
+  const fields = { peerURLs: urls, isLearner: flags.bool("learner") };
   const response = await request(client.call(methods.memberAdd, fields, { timeoutMs }));
   printer.print("memberAdd", { response });
   if (printer.format !== "simple") return;
@@ -121,6 +123,16 @@ async function promote(invocation: Invocation): Promise<void> {
   const client = await connect();
   const response = await request(client.call(methods.memberPromote, { ID: memberId }, { timeoutMs }));
   printer.print("memberPromote", { response, memberId });
+}
+
+/** The client's own check of a new member's URL. @throws {CommandFailure} */
+function checkPeerUrl(url: string): void {
+  const fail = (text: string) => new CommandFailure(ExitCode.Error, `${text}: ${url}`);
+  const [, scheme, , host, path] = /^(?:([a-z][a-z0-9+.-]*):)?(\/\/([^/?#]*))?([^?#]*)/i.exec(url) ?? [];
+  if (scheme === "unix" || scheme === "unixs") return;
+  if (scheme !== "http" && scheme !== "https") throw fail("URL scheme must be http, https, unix, or unixs");
+  if (!/^(\[[^\]]*\]|[^:]*):[^:]*$/.test(host ?? "")) throw fail('URL address does not have the form "host:port"');
+  if (path !== "") throw fail("URL must not contain a path");
 }
 
 /** @throws {CommandFailure} */

@@ -1,7 +1,7 @@
 /** `etcdctl user`. */
 import { methods } from "../../../client/methods.ts";
 import type { Command, Invocation } from "../../shared/command.ts";
-import { badArguments, messageOf } from "../../shared/failure.ts";
+import { badArguments } from "../../shared/failure.ts";
 import type { FlagSpec } from "../../shared/flags.ts";
 import { askPassword } from "../../shared/password.ts";
 import type { Terminal } from "../../shared/terminal.ts";
@@ -66,7 +66,7 @@ export const userCommand: Command = {
 async function add(invocation: Invocation): Promise<void> {
   const { args, flags } = invocation;
   if (args.length !== 1) throw badArguments("user add command requires user name as its argument");
-  const { name, password } = newUser(invocation);
+  const { name, password } = await newUser(invocation);
   const { connect, printer } = await openContext(invocation);
   const client = await connect();
   const options = { noPassword: flags.bool("no-password") };
@@ -75,14 +75,18 @@ async function add(invocation: Invocation): Promise<void> {
 }
 
 /** Name and password from the flag, from `name:password`, or asked for. */
-function newUser({ args: [argument], flags, terminal }: Invocation): { name: string; password: string } {
+async function newUser({
+  args: [argument],
+  flags,
+  terminal,
+}: Invocation): Promise<{ name: string; password: string }> {
   if (flags.bool("no-password")) return { name: argument, password: "" };
   const given = flags.text("new-user-password");
   if (given !== "") return { name: argument, password: given };
   const colon = argument.indexOf(":");
   if (colon === 0) throw badArguments("empty user name is not allowed");
   if (colon > 0) return { name: argument.slice(0, colon), password: argument.slice(colon + 1) };
-  return { name: argument, password: readPassword(argument, flags.bool("interactive"), terminal) };
+  return { name: argument, password: await readPassword(argument, flags.bool("interactive"), terminal) };
 }
 
 async function remove(invocation: Invocation): Promise<void> {
@@ -122,7 +126,7 @@ async function list(invocation: Invocation): Promise<void> {
 async function changePassword(invocation: Invocation): Promise<void> {
   const { args, flags, terminal } = invocation;
   if (args.length !== 1) throw badArguments("user passwd command requires user name as its argument");
-  const password = readPassword(args[0], flags.bool("interactive"), terminal);
+  const password = await readPassword(args[0], flags.bool("interactive"), terminal);
   const { connect, printer } = await openContext(invocation);
   const client = await connect();
   const response = await request(client.call(methods.userChangePassword, { name: args[0], password }));
@@ -150,22 +154,14 @@ async function revokeRole(invocation: Invocation): Promise<void> {
 }
 
 /** From the terminal, typed twice; or, not interactive, the first word of standard input. */
-function readPassword(user: string, isInteractive: boolean, terminal: Terminal): string {
+async function readPassword(user: string, isInteractive: boolean, terminal: Terminal): Promise<string> {
   if (!isInteractive) {
     const [line] = Buffer.from(terminal.readInput()).toString("utf8").split("\n");
     return /\S+/.exec(line)?.[0] ?? "";
   }
-  const password = ask(`Password of ${user}: `);
+  const password = await askPassword(`Password of ${user}: `, terminal);
   if (password === "") throw badArguments("empty password");
-  const again = ask(`Type password of ${user} again for confirmation: `);
+  const again = await askPassword(`Type password of ${user} again for confirmation: `, terminal);
   if (password !== again) throw badArguments("given passwords are different");
   return password;
-}
-
-function ask(prompt: string): string {
-  try {
-    return askPassword(prompt);
-  } catch (error) {
-    throw badArguments(`failed to ask password: ${messageOf(error)}`);
-  }
 }

@@ -1,5 +1,4 @@
 /** `etcdctl watch`: one watch from arguments, or many from standard input with `-i`; a command may run per event. */
-import { spawnSync } from "node:child_process";
 import { prefixEnd } from "../../../base/bytes.ts";
 import type { ClientError } from "../../../client/client-error.ts";
 import { Watcher } from "../../../client/watcher.ts";
@@ -14,6 +13,7 @@ import type { Terminal } from "../../shared/terminal.ts";
 import { openContext } from "../connect.ts";
 import type { Printer } from "../printer.ts";
 import { splitWords } from "../shell-words.ts";
+import { endFailure, startFailure } from "../spawn-failure.ts";
 import { splitWatchArguments, type WatchArguments, type WatchEnvironment } from "../watch-arguments.ts";
 
 export const watchCommand: Command = {
@@ -52,8 +52,9 @@ async function watchArguments(invocation: Invocation, environment: WatchEnvironm
   const { connect, printer } = await openContext(invocation, { isWatch: true });
   const watcher = new Watcher(await connect());
   const request = watchRequest(flags, words.keys);
+  const runner = await createRunner(words.command, terminal);
   await new Promise<void>((resolve) => {
-    watcher.watch(request, watchHandlers(words.command, printer, terminal, resolve));
+    watcher.watch(request, watchHandlers(runner, printer, terminal, resolve));
   });
   throw new CommandFailure(ExitCode.Interrupted, "watch is canceled by the server");
 }
@@ -70,7 +71,7 @@ async function watchInteractively(invocation: Invocation, environment: WatchEnvi
         terminal.error.write(`Invalid command: ${text} (watch and progress supported)\n`);
         break;
       case "watch":
-        watchLine(text, words, watcher, { printer, terminal, environment });
+        await watchLine(text, words, watcher, { printer, terminal, environment });
         break;
       case "progress":
         await watcher.requestProgress();
@@ -88,7 +89,12 @@ interface LineContext {
   readonly environment: WatchEnvironment;
 }
 
-function watchLine(text: string, words: readonly string[], watcher: Watcher, context: LineContext): void {
+async function watchLine(
+  text: string,
+  words: readonly string[],
+  watcher: Watcher,
+  context: LineContext,
+): Promise<void> {
   const { printer, terminal, environment } = context;
   if (words.length < 2 && environment.key === "") {
     terminal.error.write(`Invalid command ${text} (command type or key is not provided)\n`);
@@ -114,7 +120,7 @@ function watchLine(text: string, words: readonly string[], watcher: Watcher, con
   }
   watcher.watch(
     request,
-    watchHandlers(split.command, printer, terminal, () => undefined),
+    watchHandlers(await createRunner(split.command, terminal), printer, terminal, () => undefined),
   );
 }
 
@@ -155,18 +161,22 @@ function keyAndEnd(
   return key.length === 0 ? { key: Uint8Array.of(0), rangeEnd: Uint8Array.of(0) } : { key, rangeEnd: prefixEnd(key) };
 }
 
-function watchHandlers(command: readonly string[], printer: Printer, terminal: Terminal, ended: () => void) {
+/** Runs the user's command for one event. @throws {CommandFailure} when it fails: that ends the watch. */
+type EventRunner = (event: Event, revision: bigint) => void;
+
+function watchHandlers(runner: EventRunner | undefined, printer: Printer, terminal: Terminal, ended: () => void) {
   let cancelled: WatchResponse | undefined;
   return {
     response(response: WatchResponse): void {
       // The reason comes with `closed`, and stands before the response.
       if (response.canceled) cancelled = response;
-      else printResponse(response);
+      else orExit(terminal, () => printResponse(response));
     },
     closed(error: ClientError | undefined): void {
       if (cancelled !== undefined) {
         terminal.error.write(`watch was canceled (${error?.message ?? ""})\n`);
-        printer.print("watch", { response: cancelled });
+        const response = cancelled;
+        orExit(terminal, () => printer.print("watch", { response }));
       }
       ended();
     },
@@ -178,35 +188,42 @@ function watchHandlers(command: readonly string[], printer: Printer, terminal: T
     if (isProgress) terminal.output.write(`progress notify: ${revision}\n`);
     printer.print("watch", { response });
     terminal.flush();
-    if (command.length === 0) return;
-    for (const event of response.events) runCommand(command, event, revision, terminal);
+    if (runner !== undefined) for (const event of response.events) runner(event, revision);
   }
 }
 
-/** @throws {CommandFailure} when the command fails: it ends the watch. */
-function runCommand(command: readonly string[], event: Event, revision: bigint, terminal: Terminal): void {
-  const type = event.type === Event_EventType.DELETE ? "DELETE" : "PUT";
-  const result = spawnSync(command[0], command.slice(1), {
-    stdio: ["ignore", "inherit", "inherit"],
-    env: {
-      ...terminal.environment,
-      ETCD_WATCH_REVISION: String(revision),
-      ETCD_WATCH_EVENT_TYPE: quote(type),
-      ETCD_WATCH_KEY: quoteBytes(event.kv?.key ?? new Uint8Array(0)),
-      ETCD_WATCH_VALUE: quoteBytes(event.kv?.value ?? new Uint8Array(0)),
-    },
-  });
-  if (result.status === 0) return;
-  const words = command.map((word) => quote(word)).join(" ");
-  terminal.error.write(`command [${words}] error (${spawnFailure(command[0], result)})\n`);
-  terminal.flush();
-  process.exit(ExitCode.Error);
+/** Watches call back outside of the command: a failure there ends the process at once, as it does in etcdctl. */
+function orExit(terminal: Terminal, print: () => void): void {
+  try {
+    print();
+  } catch (error) {
+    if (!(error instanceof CommandFailure)) throw error;
+    if (error.message !== "") terminal.error.write(`Error: ${error.message}\n`);
+    terminal.flush();
+    process.exit(error.exitCode);
+  }
 }
 
-function spawnFailure(
-  name: string,
-  result: { status: number | null; signal: NodeJS.Signals | null; error?: Error },
-): string {
-  if (result.error !== undefined) return `exec: ${JSON.stringify(name)}: executable file not found in $PATH`;
-  return result.signal === null ? `exit status ${result.status}` : `signal: ${result.signal}`;
+/** Events are printed and commands run one after the other, so the next event waits for the command's end. */
+async function createRunner(command: readonly string[], terminal: Terminal): Promise<EventRunner | undefined> {
+  if (command.length === 0) return undefined;
+  const { spawnSync } = await import("node:child_process");
+  return (event, revision) => {
+    const result = spawnSync(command[0], command.slice(1), {
+      stdio: ["ignore", "inherit", "inherit"],
+      env: {
+        ...terminal.environment,
+        ETCD_WATCH_REVISION: String(revision),
+        ETCD_WATCH_EVENT_TYPE: quote(event.type === Event_EventType.DELETE ? "DELETE" : "PUT"),
+        ETCD_WATCH_KEY: quoteBytes(event.kv?.key ?? new Uint8Array(0)),
+        ETCD_WATCH_VALUE: quoteBytes(event.kv?.value ?? new Uint8Array(0)),
+      },
+    });
+    if (result.status === 0) return;
+    const reason =
+      result.error === undefined ? endFailure(result.status, result.signal) : startFailure(command[0]);
+    const words = command.map((word) => quote(word)).join(" ");
+    terminal.error.write(`command [${words}] error (${reason})\n`);
+    throw new CommandFailure(ExitCode.Error, undefined);
+  };
 }
