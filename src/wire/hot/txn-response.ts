@@ -1,77 +1,85 @@
-/**
- * Encoder of TxnResponse.
- *
- *     TxnResponse  1 header  2 succeeded  3 responses*
- *     ResponseOp   one of 1 range  2 put  3 delete_range  4 txn
- *
- * The answers inside carry a header with the revision alone, that of a nested transaction is there but empty: etcd fills
- * in the outermost header only.
- */
+/** TxnResponse. Answers inside it have a header with the revision alone; that of a nested transaction is there and empty. */
 import {
-  sizeOfDeleteRangeBody,
-  sizeOfPutBody,
-  sizeOfRangeBody,
-  writeDeleteRangeBody,
-  writePutBody,
-  writeRangeBody,
+  sizeOfDeleteRangeResponse,
+  sizeOfPutResponse,
+  sizeOfRangeResponse,
+  writeDeleteRangeResponse,
+  writePutResponse,
+  writeRangeResponse,
 } from "./kv-responses.ts";
-import { sizeOfInnerHeader, writeInnerHeader } from "./response-header.ts";
 import type { ResponseOp, TxnResponse } from "./types.ts";
-import { copyInto, sizeOfDelimited, writeTrue, writeVarint } from "./writer.ts";
+import {
+  sizeOfBoolField,
+  sizeOfLength,
+  sizeOfNumberField,
+  writeBoolField,
+  writeNumberField,
+  writeVarint,
+} from "./wire-writer.ts";
+
+const emptyHeader = new Uint8Array([0x0a, 0]);
 
 export function sizeOfTxnResponse(response: TxnResponse, header: Uint8Array): number {
-  return header.length + sizeOfTxnBody(response);
+  let size = header.length + sizeOfBoolField(response.succeeded);
+  for (const op of response.responses) size += sizeOfLength(sizeOfLength(sizeOfInner(op)));
+  return size;
 }
 
-/** Returns the offset behind the answer. */
 export function writeTxnResponse(
   response: TxnResponse,
   header: Uint8Array,
   target: Uint8Array,
   offset: number,
 ): number {
-  return writeTxnBody(response, target, copyInto(target, offset, header));
+  target.set(header, offset);
+  let at = writeBoolField(target, offset + header.length, 0x10, response.succeeded);
+  for (const op of response.responses) {
+    const inner = sizeOfInner(op);
+    target[at] = 0x1a;
+    at = writeVarint(target, at + 1, sizeOfLength(inner));
+    target[at] = op.kind === "range" ? 0x0a : op.kind === "put" ? 0x12 : op.kind === "deleteRange" ? 0x1a : 0x22;
+    at = writeInner(op, target, writeVarint(target, at + 1, inner));
+  }
+  return at;
 }
 
-function sizeOfTxnBody(response: TxnResponse): number {
-  let size = response.succeeded ? 2 : 0;
-  for (const op of response.responses) size += 1 + sizeOfDelimited(1 + sizeOfDelimited(sizeOfOpBody(op)));
-  return size;
-}
-
-function sizeOfOpBody(op: ResponseOp): number {
+function sizeOfInner(op: ResponseOp): number {
   switch (op.kind) {
     case "range":
-      return sizeOfInnerHeader(op.revision) + sizeOfRangeBody(op.range);
+      return sizeOfRangeResponse(op.range, revisionHeader(op.revision));
     case "put":
-      return sizeOfInnerHeader(op.revision) + sizeOfPutBody(op.put);
+      return sizeOfPutResponse(op.put, revisionHeader(op.revision));
     case "deleteRange":
-      return sizeOfInnerHeader(op.revision) + sizeOfDeleteRangeBody(op.deleteRange);
-    case "txn":
-      return sizeOfInnerHeader(0) + sizeOfTxnBody(op.txn);
+      return sizeOfDeleteRangeResponse(op.deleteRange, revisionHeader(op.revision));
+    default:
+      return sizeOfTxnResponse(op.txn, emptyHeader);
   }
 }
 
-function writeTxnBody(response: TxnResponse, target: Uint8Array, offset: number): number {
-  let end = response.succeeded ? writeTrue(target, offset, 0x10) : offset;
-  for (const op of response.responses) end = writeOp(op, target, end);
-  return end;
-}
-
-function writeOp(op: ResponseOp, target: Uint8Array, offset: number): number {
-  const size = sizeOfOpBody(op);
-  target[offset] = 0x1a;
-  const start = writeVarint(target, offset + 1, 1 + sizeOfDelimited(size));
-  target[start] = op.kind === "range" ? 0x0a : op.kind === "put" ? 0x12 : op.kind === "deleteRange" ? 0x1a : 0x22;
-  const body = writeVarint(target, start + 1, size);
+function writeInner(op: ResponseOp, target: Uint8Array, offset: number): number {
   switch (op.kind) {
     case "range":
-      return writeRangeBody(op.range, target, writeInnerHeader(op.revision, target, body));
+      return writeRangeResponse(op.range, revisionHeader(op.revision), target, offset);
     case "put":
-      return writePutBody(op.put, target, writeInnerHeader(op.revision, target, body));
+      return writePutResponse(op.put, revisionHeader(op.revision), target, offset);
     case "deleteRange":
-      return writeDeleteRangeBody(op.deleteRange, target, writeInnerHeader(op.revision, target, body));
-    case "txn":
-      return writeTxnBody(op.txn, target, writeInnerHeader(0, target, body));
+      return writeDeleteRangeResponse(op.deleteRange, revisionHeader(op.revision), target, offset);
+    default:
+      return writeTxnResponse(op.txn, emptyHeader, target, offset);
   }
+}
+
+let lastRevision = -1;
+let lastHeader = emptyHeader;
+
+/** Header field with a revision alone. Answers of one transaction mostly share it, so the last one is kept. */
+function revisionHeader(revision: number): Uint8Array {
+  if (revision === lastRevision) return lastHeader;
+  const size = sizeOfNumberField(revision);
+  lastHeader = new Uint8Array(2 + size);
+  lastHeader[0] = 0x0a;
+  lastHeader[1] = size;
+  writeNumberField(lastHeader, 2, 0x18, revision);
+  lastRevision = revision;
+  return lastHeader;
 }
