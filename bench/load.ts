@@ -1,0 +1,282 @@
+/**
+ * The load generator, a process of its own: closed loops on raw HTTP/2 streams. One job comes as JSON in the first
+ * argument, its result goes as JSON to standard output.
+ */
+import { Latencies } from "./latencies.ts";
+import { clock, RawClient } from "./raw-client.ts";
+import * as requests from "./requests.ts";
+
+export interface Job {
+  readonly operation:
+    | "put"
+    | "range"
+    | "serializable"
+    | "list"
+    | "txn"
+    | "watch"
+    | "keepalive"
+    | "load"
+    | "range-under-writes";
+  readonly port: number;
+  readonly streams: number;
+  readonly connections: number;
+  readonly seconds: number;
+  /** Keys that exist (or are to be made by `load`). */
+  readonly keys: number;
+  /** Pairs of a `list`. */
+  readonly limit?: number;
+}
+
+export interface Result {
+  /** Operations (for `watch`: events delivered) within the measured time. */
+  readonly count: number;
+  readonly seconds: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+/** Time before measuring begins. */
+const warmUpSeconds = 0.5;
+/** Different requests made beforehand; enough not to favour a cache. */
+const poolMax = 100_000;
+
+const kv = (method: string): string => `/etcdserverpb.KV/${method}`;
+
+/** Runs closed loops until told to stop; `issue` starts one operation and calls back when it is done. */
+class Loops {
+  readonly latencies = new Latencies();
+  #isMeasuring = false;
+  #isOver = false;
+  #measuredSince = 0;
+  #measuredMs = 0;
+
+  start(slots: number, issue: (slot: number, done: () => void) => void): void {
+    for (let slot = 0; slot < slots; slot++) {
+      const next = (): void => {
+        if (this.#isOver) return;
+        const started = clock.monotonic();
+        issue(slot, () => {
+          if (this.#isMeasuring) this.latencies.record(clock.monotonic() - started);
+          next();
+        });
+      };
+      next();
+    }
+  }
+
+  async run(seconds: number): Promise<void> {
+    await sleep(warmUpSeconds);
+    this.#isMeasuring = true;
+    this.#measuredSince = clock.monotonic();
+    await sleep(seconds);
+    this.#isMeasuring = false;
+    this.#measuredMs = clock.monotonic() - this.#measuredSince;
+    this.#isOver = true;
+  }
+
+  result(factor = 1): Result {
+    const { latencies } = this;
+    return {
+      count: latencies.count * factor,
+      seconds: this.#measuredMs / 1000,
+      p50: latencies.percentile(0.5),
+      p99: latencies.percentile(0.99),
+      max: latencies.percentile(1),
+    };
+  }
+}
+
+function sleep(seconds: number): Promise<void> {
+  return new Promise((resolve) => clock.setTimer(resolve, seconds * 1000));
+}
+
+const random = (below: number): number => Math.floor(Math.random() * below);
+
+async function connect({ port, connections }: Job): Promise<RawClient[]> {
+  return Promise.all(Array.from({ length: connections }, () => RawClient.connect(port)));
+}
+
+function pool(count: number, make: (index: number) => Uint8Array): Uint8Array[] {
+  return Array.from({ length: Math.min(count, poolMax) }, (_, index) => make(index));
+}
+
+async function unary(job: Job, path: string, bodies: readonly Uint8Array[]): Promise<Result> {
+  const clients = await connect(job);
+  const loops = new Loops();
+  loops.start(job.streams, (slot, done) =>
+    clients[slot % clients.length].unary(path, bodies[random(bodies.length)], done),
+  );
+  await loops.run(job.seconds);
+  return loops.result();
+}
+
+/** Creates a key, updates it four times under its revision, goes on to the next. */
+async function txn(job: Job): Promise<Result> {
+  const clients = await connect(job);
+  const loops = new Loops();
+  const updatesMax = 4;
+  const state = Array.from({ length: job.streams }, (_, slot) => ({ slot, round: 0, updates: 0, revision: 0n }));
+  const salt = random(1e9);
+  loops.start(job.streams, (slot, done) => {
+    const own = state[slot];
+    if (own.updates > updatesMax) Object.assign(own, { round: own.round + 1, updates: 0, revision: 0n });
+    const key = requests.keyOf(slot * 1e7 + own.round, `/registry/leases/${salt}`);
+    clients[slot % clients.length].unary(kv("Txn"), requests.guardedPut(key, own.revision), (answer) => {
+      own.revision = requests.revisionOf(answer);
+      own.updates++;
+      done();
+    });
+  });
+  await loops.run(job.seconds);
+  return loops.result();
+}
+
+/** One put at a time, over when every watcher has got it. */
+async function watch(job: Job): Promise<Result> {
+  const clients = await connect(job);
+  const key = requests.keyOf(0, "/registry/watched");
+  let waiting = job.streams;
+  let settle: (() => void) | undefined;
+  const arrived = (): void => {
+    if (--waiting > 0) return;
+    settle?.();
+  };
+  const created = new Promise<void>((resolve) => (settle = resolve));
+  for (let index = 0; index < job.streams; index++) {
+    clients[index % clients.length]
+      .stream("/etcdserverpb.Watch/Watch", arrived)
+      .sendMessage(requests.watch(key), false);
+  }
+  await created;
+  const putter = await RawClient.connect(job.port);
+  const body = requests.put(key);
+  const loops = new Loops();
+  loops.start(1, (_slot, done) => {
+    waiting = job.streams;
+    settle = done;
+    putter.unary(kv("Put"), body, () => undefined);
+  });
+  await loops.run(job.seconds);
+  return loops.result(job.streams);
+}
+
+async function keepAlive(job: Job): Promise<Result> {
+  const clients = await connect(job);
+  const base = BigInt(1 + random(1e9)) * 1_000_000n;
+  const granted = Array.from(
+    { length: job.streams },
+    (_, slot) =>
+      new Promise<void>((resolve) =>
+        clients[0].unary("/etcdserverpb.Lease/LeaseGrant", requests.leaseGrant(base + BigInt(slot)), () => resolve()),
+      ),
+  );
+  await Promise.all(granted);
+  const answered: (() => void)[] = [];
+  const streams = Array.from({ length: job.streams }, (_, slot) =>
+    clients[slot % clients.length].stream("/etcdserverpb.Lease/LeaseKeepAlive", () => answered[slot]()),
+  );
+  const bodies = streams.map((_, slot) => requests.keepAlive(base + BigInt(slot)));
+  const loops = new Loops();
+  loops.start(job.streams, (slot, done) => {
+    answered[slot] = done;
+    streams[slot].sendMessage(bodies[slot], false);
+  });
+  await loops.run(job.seconds);
+  return loops.result();
+}
+
+/** Puts every key once, in order. */
+async function load(job: Job): Promise<Result> {
+  const clients = await connect(job);
+  const latencies = new Latencies();
+  const started = clock.monotonic();
+  let next = 0;
+  await Promise.all(
+    Array.from(
+      { length: job.streams },
+      (_, slot) =>
+        new Promise<void>((resolve) => {
+          const put = (): void => {
+            if (next >= job.keys) return resolve();
+            const issued = clock.monotonic();
+            clients[slot % clients.length].unary(kv("Put"), requests.put(requests.keyOf(next++)), () => {
+              latencies.record(clock.monotonic() - issued);
+              put();
+            });
+          };
+          put();
+        }),
+    ),
+  );
+  const seconds = (clock.monotonic() - started) / 1000;
+  return {
+    count: job.keys,
+    seconds,
+    p50: latencies.percentile(0.5),
+    p99: latencies.percentile(0.99),
+    max: latencies.percentile(1),
+  };
+}
+
+/** Linearizable ranges of a few clients while others write as fast as the disk lets them; only the ranges are measured. */
+async function rangeUnderWrites(job: Job): Promise<Result> {
+  const clients = await connect(job);
+  const writers = await connect(job);
+  const puts = pool(job.keys, (index) => requests.put(requests.keyOf(index)));
+  const ranges = pool(job.keys, (index) => requests.range(requests.keyOf(index), false));
+  const writes = new Loops();
+  writes.start(job.streams, (slot, done) =>
+    writers[slot % writers.length].unary(kv("Put"), puts[random(puts.length)], done),
+  );
+  const reads = new Loops();
+  reads.start(4, (slot, done) =>
+    clients[slot % clients.length].unary(kv("Range"), ranges[random(ranges.length)], done),
+  );
+  await reads.run(job.seconds);
+  return reads.result();
+}
+
+function run(job: Job): Promise<Result> {
+  const { keys } = job;
+  switch (job.operation) {
+    case "put":
+      return unary(
+        job,
+        kv("Put"),
+        pool(keys, (index) => requests.put(requests.keyOf(index))),
+      );
+    case "range":
+      return unary(
+        job,
+        kv("Range"),
+        pool(keys, (index) => requests.range(requests.keyOf(index), false)),
+      );
+    case "serializable":
+      return unary(
+        job,
+        kv("Range"),
+        pool(keys, (index) => requests.range(requests.keyOf(index), true)),
+      );
+    case "list": {
+      const limit = job.limit ?? 1000;
+      return unary(
+        job,
+        kv("Range"),
+        pool(Math.min(keys, 5000), () => requests.list(requests.keyOf(random(keys - limit)), limit)),
+      );
+    }
+    case "txn":
+      return txn(job);
+    case "watch":
+      return watch(job);
+    case "keepalive":
+      return keepAlive(job);
+    case "range-under-writes":
+      return rangeUnderWrites(job);
+    default:
+      return load(job);
+  }
+}
+
+process.stdout.write(JSON.stringify(await run(JSON.parse(process.argv[2]) as Job)), () => process.exit(0));

@@ -1,0 +1,189 @@
+/**
+ * npm run bench: quorate beside Go etcd, one after the other on the same disk and cores, interleaved over rounds, driven by
+ * the same load generator. Prints a table with the ratio of the medians.
+ *
+ *     npm run bench -- [--quick] [--seconds N] [--rounds N] [--only put,range,...] [--streams 1,100] [--capacity KEYS]
+ *                      [--go PATH] [--folder DIR] [--json FILE] [--contender ours|go]
+ */
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { Job, Result } from "./load.ts";
+import { printCapacity, printTable, type CapacityRow, type Row } from "./report.ts";
+import { delaySyncs, RunningServer, type Contender } from "./servers.ts";
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    seconds: { type: "string" },
+    rounds: { type: "string" },
+    only: { type: "string" },
+    streams: { type: "string", default: "1,10,100,1000" },
+    keys: { type: "string", default: "100000" },
+    capacity: { type: "string" },
+    go: { type: "string" },
+    folder: { type: "string", default: tmpdir() },
+    json: { type: "string" },
+    contender: { type: "string" },
+    root: { type: "string", default: process.cwd() },
+  },
+});
+
+const seconds = Number(options.seconds ?? (options.quick ? 1 : 3));
+const rounds = Number(options.rounds ?? (options.quick ? 1 : 3));
+const keys = Number(options.keys);
+const streamCounts = options.streams.split(",").map(Number);
+const folder = join(options.folder, "quorate-bench");
+
+interface Scenario {
+  readonly name: string;
+  readonly operation: Job["operation"];
+  readonly streams: readonly number[];
+  readonly limit?: number;
+  /** Milliseconds added to every sync of the server. */
+  readonly syncDelayMs?: number;
+}
+
+const scenarios: readonly Scenario[] = [
+  { name: "put", operation: "put", streams: streamCounts },
+  { name: "range", operation: "range", streams: streamCounts },
+  { name: "serializable", operation: "serializable", streams: streamCounts },
+  { name: "list-200", operation: "list", streams: [1, 10, 100], limit: 200 },
+  { name: "list-1000", operation: "list", streams: [1, 10], limit: 1000 },
+  { name: "txn", operation: "txn", streams: streamCounts },
+  { name: "watch", operation: "watch", streams: [1, 100, 1000] },
+  { name: "keepalive", operation: "keepalive", streams: streamCounts },
+  { name: "slow-sync", operation: "range-under-writes", streams: [50], syncDelayMs: 120 },
+];
+
+const chosen = options.only === undefined ? undefined : new Set(options.only.split(","));
+
+function contenders(): Contender[] {
+  const ours: Contender = { name: "ours", command: process.execPath, args: [join(options.root, "bin", "etcd")] };
+  if (options.contender === "ours") return [ours];
+  const path = options.go ?? join(options.root, "node_modules", ".cache", "peers", "etcd35");
+  if (!existsSync(path)) {
+    console.log(
+      `Go etcd is not at ${path}: run "node scripts/fetch-peers.mjs 3.5" or give --go PATH. Measuring ours alone.`,
+    );
+    return [ours];
+  }
+  const go: Contender = { name: "go", command: path, args: [] };
+  return options.contender === "go" ? [go] : [ours, go];
+}
+
+/** Runs one job in a process of its own. */
+function drive(job: Job): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [new URL("load.mjs", import.meta.url).pathname, JSON.stringify(job)], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let output = "";
+    child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
+    child.on("close", (code) => {
+      if (code === 0) resolve(JSON.parse(output) as Result);
+      else reject(new Error(`the load generator ended with ${code} on ${JSON.stringify(job)}`));
+    });
+  });
+}
+
+async function measure(
+  server: RunningServer,
+  scenario: Scenario,
+  streams: number,
+): Promise<Row["runs"][number] | undefined> {
+  const delayed = scenario.syncDelayMs === undefined ? undefined : await delaySyncs(server.pid, scenario.syncDelayMs);
+  if (scenario.syncDelayMs !== undefined && delayed === undefined) {
+    console.log("  slow-sync left out: strace is not here or may not trace");
+    return undefined;
+  }
+  const cpuBefore = server.cpuSeconds();
+  const job: Job = {
+    operation: scenario.operation,
+    port: server.port,
+    streams,
+    connections: Math.min(10, streams),
+    seconds,
+    keys,
+    ...(scenario.limit === undefined ? {} : { limit: scenario.limit }),
+  };
+  const result = await drive(job);
+  const cpu = server.cpuSeconds() - cpuBefore;
+  delayed?.stop();
+  // The warm-up cost as much per second as the rest.
+  const share = result.seconds / (result.seconds + 0.5);
+  return { ...result, cpuMicros: (cpu * share * 1e6) / result.count, rss: server.memory().peak };
+}
+
+async function compare(): Promise<Row[]> {
+  const rows = new Map<string, Row>();
+  for (let round = 1; round <= rounds; round++) {
+    const order = round % 2 === 1 ? contenders() : contenders().reverse();
+    for (const contender of order) {
+      const server = await RunningServer.start(contender, folder);
+      console.log(
+        `round ${round}/${rounds}, ${contender.name}: ready in ${Math.round(server.startMs)} ms, loading ${keys} keys`,
+      );
+      await drive({ operation: "load", port: server.port, streams: 200, connections: 10, seconds: 0, keys });
+      for (const scenario of scenarios) {
+        if (chosen !== undefined && !chosen.has(scenario.name)) continue;
+        for (const streams of scenario.streams) {
+          const run = await measure(server, scenario, streams);
+          if (run === undefined) continue;
+          const id = `${scenario.name} ${streams}`;
+          const row = rows.get(id) ?? { name: scenario.name, streams, runs: [] };
+          row.runs.push({ ...run, contender: contender.name });
+          rows.set(id, row);
+          console.log(
+            `  ${contender.name.padEnd(4)} ${id.padEnd(18)} ${Math.round(run.count / run.seconds)}/s p99 ${run.p99.toFixed(2)} ms`,
+          );
+        }
+      }
+      await server.stop();
+    }
+  }
+  return [...rows.values()];
+}
+
+/** Memory after loading many keys, and time to start on them again. */
+async function capacity(count: number): Promise<CapacityRow[]> {
+  const rows: CapacityRow[] = [];
+  for (const contender of contenders()) {
+    const server = await RunningServer.start(contender, folder);
+    console.log(`capacity, ${contender.name}: loading ${count} keys`);
+    const loaded = await drive({
+      operation: "load",
+      port: server.port,
+      streams: 500,
+      connections: 10,
+      seconds: 0,
+      keys: count,
+    });
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    const memory = server.memory();
+    await server.stop({ keep: true });
+    const again = await RunningServer.start(contender, folder, server.folder);
+    rows.push({
+      contender: contender.name,
+      keys: count,
+      loadSeconds: loaded.seconds,
+      rss: memory.now,
+      rssPeak: memory.peak,
+      startMs: again.startMs,
+      rssAfterStart: again.memory().now,
+    });
+    await again.stop();
+  }
+  return rows;
+}
+
+mkdirSync(folder, { recursive: true });
+if (options.capacity === undefined) {
+  const rows = await compare();
+  printTable(rows);
+  if (options.json !== undefined) writeFileSync(options.json, JSON.stringify(rows, null, 1));
+} else {
+  printCapacity(await capacity(Number(options.capacity)));
+}

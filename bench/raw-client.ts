@@ -1,0 +1,123 @@
+/** gRPC calls as cheap as a load generator needs them: raw HTTP/2 streams, encoded requests, answers as bytes. */
+import { emptyBytes } from "../src/base/bytes.ts";
+import { prefixSize, writePrefix } from "../src/grpc/message-reader.ts";
+import { Http2Client, PreparedHeaders } from "../src/http2/client.ts";
+import { FieldKind } from "../src/http2/header-field.ts";
+import type { HeaderList } from "../src/http2/hpack-decoder.ts";
+import { Http2Stream } from "../src/http2/stream.ts";
+import { NodeClock } from "../src/platform/node/clock.ts";
+import { NodeNetwork } from "../src/platform/node/network.ts";
+
+export const clock = new NodeClock();
+const network = new NodeNetwork();
+
+/** Called with the message of a unary answer; the bytes are the caller's. */
+export type Answered = (message: Uint8Array) => void;
+
+export class RawClient {
+  readonly #client: Http2Client;
+  readonly #authority: string;
+  readonly #headers = new Map<string, PreparedHeaders>();
+
+  private constructor(client: Http2Client, authority: string) {
+    this.#client = client;
+    this.#authority = authority;
+  }
+
+  static async connect(port: number): Promise<RawClient> {
+    const connection = await network.connect({ host: "127.0.0.1", port });
+    return new RawClient(new Http2Client(connection, { clock }), `127.0.0.1:${port}`);
+  }
+
+  unary(path: string, request: Uint8Array, answered: Answered): void {
+    const stream = new RawStream(this.#client, answered, true);
+    this.#client.sendRequest(stream, this.#prepared(path), false);
+    stream.sendMessage(request, true);
+  }
+
+  /** @param message - each message of the server. */
+  stream(path: string, message: Answered): RawStream {
+    const stream = new RawStream(this.#client, message, false);
+    this.#client.sendRequest(stream, this.#prepared(path), false);
+    return stream;
+  }
+
+  close(): void {
+    this.#client.session.destroy();
+  }
+
+  #prepared(path: string): PreparedHeaders {
+    let headers = this.#headers.get(path);
+    if (headers === undefined) {
+      headers = new PreparedHeaders([
+        [":method", "POST"],
+        [":scheme", "http"],
+        [":path", path],
+        [":authority", this.#authority],
+        ["content-type", "application/grpc"],
+        ["user-agent", "quorate-bench"],
+        ["te", "trailers"],
+      ]);
+      this.#headers.set(path, headers);
+    }
+    return headers;
+  }
+}
+
+export class RawStream extends Http2Stream {
+  readonly #answered: Answered;
+  readonly #isUnary: boolean;
+  #body: Uint8Array = emptyBytes;
+
+  constructor(client: Http2Client, answered: Answered, isUnary: boolean) {
+    super(client.session, client.session.nextStreamId(), false);
+    this.#answered = answered;
+    this.#isUnary = isUnary;
+  }
+
+  /** Requests here are far smaller than any window. */
+  sendMessage(message: Uint8Array, last: boolean): void {
+    const { session } = this;
+    session.beginData(this, prefixSize + message.length, last);
+    const { output } = session;
+    const at = writePrefix(output.bytes, output.position, message.length);
+    output.bytes.set(message, at);
+    output.position = at + message.length;
+  }
+
+  onHeaders(list: HeaderList, end: boolean): void {
+    if (!end) return;
+    for (let index = 0; index < list.count; index++) {
+      const field = list.fields[index];
+      if (field.kind === FieldKind.grpcStatus && field.value !== "0")
+        throw new Error(`call failed: status ${field.value}`);
+    }
+    if (this.#isUnary) this.#answered(this.#body.subarray(prefixSize));
+  }
+
+  onData(bytes: Uint8Array, start: number, end: number): void {
+    this.session.consumed(this, end - start);
+    const chunk = bytes.subarray(start, end);
+    this.#body = this.#body.length === 0 ? Uint8Array.from(chunk) : Buffer.concat([this.#body, chunk]);
+    if (!this.#isUnary) this.#takeMessages();
+  }
+
+  onAborted(end: string): void {
+    throw new Error(`call ended: ${end}`);
+  }
+
+  onQueueEmpty(): void {
+    // Requests are small and never queue.
+  }
+
+  #takeMessages(): void {
+    for (;;) {
+      const body = this.#body;
+      if (body.length < prefixSize) return;
+      const size = Buffer.from(body.buffer, body.byteOffset).readUInt32BE(1);
+      if (body.length < prefixSize + size) return;
+      this.#body = body.subarray(prefixSize + size);
+      this.#answered(body.subarray(prefixSize, prefixSize + size));
+    }
+  }
+}

@@ -1,0 +1,141 @@
+/** The two servers under test: start, readiness, what they cost, stop. Both get the same flags and an empty directory. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+
+export interface Contender {
+  readonly name: "ours" | "go";
+  readonly command: string;
+  readonly args: readonly string[];
+}
+
+const clockTicksPerSecond = 100;
+const readyTimeoutMs = 120_000;
+
+export class RunningServer {
+  readonly port: number;
+  readonly #process: ChildProcess;
+  readonly #folder: string;
+
+  private constructor(process: ChildProcess, port: number, folder: string) {
+    this.#process = process;
+    this.port = port;
+    this.#folder = folder;
+  }
+
+  /** @param base - folder for data directories; `keep` reuses one. */
+  static async start(contender: Contender, base: string, keep?: string): Promise<RunningServer & { startMs: number }> {
+    const folder = keep ?? mkdtempSync(join(base, `bench-${contender.name}-`));
+    const [client, peer] = await freePorts(2);
+    const url = `http://127.0.0.1:${client}`;
+    const peerUrl = `http://127.0.0.1:${peer}`;
+    const started = performance.now();
+    const child = spawn(
+      contender.command,
+      [
+        ...contender.args,
+        "--data-dir",
+        join(folder, "data"),
+        "--listen-client-urls",
+        url,
+        "--advertise-client-urls",
+        url,
+        "--listen-peer-urls",
+        peerUrl,
+        "--initial-advertise-peer-urls",
+        peerUrl,
+        "--initial-cluster",
+        `default=${peerUrl}`,
+        "--quota-backend-bytes",
+        String(16 * 1024 ** 3),
+        "--log-level",
+        "error",
+      ],
+      { stdio: ["ignore", "ignore", "inherit"] },
+    );
+    const server = new RunningServer(child, client, folder);
+    await server.#ready();
+    return Object.assign(server, { startMs: performance.now() - started });
+  }
+
+  get folder(): string {
+    return this.#folder;
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  /** User and system time so far. */
+  cpuSeconds(): number {
+    const fields = readFileSync(`/proc/${this.pid}/stat`, "latin1").split(") ")[1].split(" ");
+    return (Number(fields[11]) + Number(fields[12])) / clockTicksPerSecond;
+  }
+
+  /** Resident bytes: now, and at most so far. */
+  memory(): { now: number; peak: number } {
+    const status = readFileSync(`/proc/${this.pid}/status`, "latin1");
+    const kib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1] ?? 0);
+    return { now: kib("VmRSS") * 1024, peak: kib("VmHWM") * 1024 };
+  }
+
+  async stop({ keep = false } = {}): Promise<void> {
+    const over = new Promise((resolve) => this.#process.once("exit", resolve));
+    this.#process.kill("SIGTERM");
+    await over;
+    if (!keep) rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #ready(): Promise<void> {
+    const deadline = performance.now() + readyTimeoutMs;
+    while (performance.now() < deadline) {
+      if (this.#process.exitCode !== null) throw new Error(`the server ended with ${this.#process.exitCode}`);
+      const response = await fetch(`http://127.0.0.1:${this.port}/health`).catch(() => undefined);
+      if (response?.ok) return;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    throw new Error("the server did not become ready");
+  }
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve) =>
+          server.listen(0, "127.0.0.1", () => resolve((server.address() as AddressInfo).port)),
+        ),
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** Slows every fsync and fdatasync of a process down; undefined when strace is missing or may not trace. */
+export async function delaySyncs(pid: number, ms: number): Promise<{ stop(): void } | undefined> {
+  if (!["/usr/bin/strace", "/bin/strace"].some((path) => existsSync(path))) return undefined;
+  const calls = "fsync,fdatasync";
+  const tracer = spawn(
+    "strace",
+    [
+      "-f",
+      "-qq",
+      "-o",
+      "/dev/null",
+      "-e",
+      `trace=${calls}`,
+      "-e",
+      `inject=${calls}:delay_exit=${ms * 1000}`,
+      "-p",
+      String(pid),
+    ],
+    { stdio: "ignore" },
+  );
+  const failed = await Promise.race([
+    new Promise<boolean>((resolve) => tracer.once("exit", () => resolve(true))),
+    new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 1000)),
+  ]);
+  return failed ? undefined : { stop: () => void tracer.kill("SIGINT") };
+}
