@@ -29,6 +29,7 @@ import { type DataDir, openDataDir, refuseWithoutWal } from "./data-dir.ts";
 import { forceNewCluster, type LogToForce } from "./force-new-cluster.ts";
 import { type InitialCluster, initialCluster } from "./initial-cluster.ts";
 import { StartError } from "./start-error.ts";
+import { WalMetrics } from "./wal-metrics.ts";
 
 /** Larger requests make elections and heartbeats late; etcd warns above this. */
 const REQUEST_BYTES_RECOMMENDED_MAX = 10 * 1024 * 1024;
@@ -40,6 +41,7 @@ export interface Bootstrapped {
   readonly backend: Backend;
   readonly membership: Membership;
   readonly wal: Wal;
+  readonly walMetrics: WalMetrics;
   /** The log behind the snapshot, as raft reads it. */
   readonly storage: MemoryStorage;
   readonly hardState: HardState;
@@ -53,6 +55,7 @@ interface Context {
   readonly log: Logger;
   readonly dirs: DataDir;
   readonly onFatal: (error: Error) => void;
+  readonly walMetrics: WalMetrics;
 }
 
 /**
@@ -72,7 +75,7 @@ export async function bootstrap(
     });
   }
   const dirs = openDataDir(platform.disk, log, config);
-  const context = { config, platform, log, dirs, onFatal };
+  const context = { config, platform, log, dirs, onFatal, walMetrics: new WalMetrics() };
   return dirs.hasWal ? restart(context) : found(context);
 }
 
@@ -95,6 +98,7 @@ async function found(context: Context): Promise<Bootstrapped> {
       backend,
       wal,
       hardState,
+      walMetrics: context.walMetrics,
       membership: Membership.open(backend, config.maxLearners),
       storage: memoryStorage(undefined, hardState, entries),
       replayTable: membersAt(undefined, dirs.snapDir),
@@ -120,7 +124,7 @@ function initialClusterOfOne(config: MemberConfig): InitialCluster {
 async function restart(context: Context): Promise<Bootstrapped> {
   const { config, platform, log, dirs } = context;
   const valid = readValidSnapshots(platform.disk, dirs.walDir, log);
-  const snapshot = await loadNewestSnapshot(platform.disk, log, dirs.snapDir, valid);
+  const snapshot = loadNewestSnapshot(platform.disk, log, dirs.snapDir, valid);
   if (snapshot === undefined) log.info("No snapshot found. Recovering WAL from scratch!");
   const replayTable = membersAt(snapshot, dirs.snapDir);
   const backend = await openBackendFor(context, snapshot);
@@ -141,7 +145,9 @@ async function restart(context: Context): Promise<Bootstrapped> {
     const commit = { "commit-index": history.hardState.commit };
     log.info("restarting local member", { ...idFields({ memberId, clusterId }), ...commit });
     const storage = memoryStorage(snapshot, history.hardState, history.entries);
-    return { dirs, memberId, clusterId, backend, membership, wal, storage, hardState: history.hardState, replayTable };
+    const { walMetrics } = context;
+    const { hardState } = history;
+    return { dirs, memberId, clusterId, backend, membership, wal, walMetrics, storage, hardState, replayTable };
   } catch (error) {
     await wal?.close();
     await backend.close();
@@ -259,9 +265,9 @@ async function defragmentIfWorthIt(backend: Backend, thresholdMegabytes: number,
   });
 }
 
-function walOptions({ config, platform }: Context): WalOptions {
+function walOptions({ config, platform, walMetrics }: Context): WalOptions {
   const log = platform.log.withCaller("storage/wal/wal.ts");
-  return { clock: platform.clock, log, noSync: config.unsafeNoFsync };
+  return { clock: platform.clock, log, noSync: config.unsafeNoFsync, observer: walMetrics };
 }
 
 function idFields(ids: { readonly memberId: bigint; readonly clusterId: bigint }): Record<string, string> {

@@ -5,6 +5,7 @@
  *     stop    refuse new requests ► finish what is in the log ► raft, WAL ► store, backend
  */
 import { AlarmStore } from "../alarm/alarm-store.ts";
+import type { Histogram } from "../base/histogram.ts";
 import { Lessor } from "../lease/lessor.ts";
 import { formatId } from "../membership/member.ts";
 import type { Membership } from "../membership/membership.ts";
@@ -20,6 +21,7 @@ import { CompactionRequest } from "../wire/gen/etcdserverpb/rpc.ts";
 import { ClusterMemberAttrSetRequest } from "../wire/gen/membershippb/membership.ts";
 import type { RequestKind } from "../wire/hot/raft-request.ts";
 import { type Message, MessageType, NONE } from "../wire/raft/types.ts";
+import { ApplyDurations } from "./apply/apply-durations.ts";
 import { Applier } from "./apply/applier.ts";
 import { ConsistentIndex } from "./apply/consistent-index.ts";
 import { EntryApplier } from "./apply/entry-applier.ts";
@@ -39,6 +41,7 @@ import { ReadIndex } from "./read-index.ts";
 import { Snapshotter } from "./snapshotter.ts";
 import { SpaceAlarm } from "./space-alarm.ts";
 import { storageVersion, VersionMonitor } from "./version-monitor.ts";
+import type { WalMetrics } from "./wal-metrics.ts";
 
 /** Most committed entries that wait to be applied; further proposals are refused. */
 const APPLY_GAP_MAX = 5_000;
@@ -62,6 +65,7 @@ export class EtcdMember implements Member {
   readonly quota: Quota;
   readonly requestTimeoutMs: number;
   readonly raft: RaftState;
+  readonly walMetrics: WalMetrics;
   onFatal: FatalCallback | undefined = undefined;
 
   readonly #log: Logger;
@@ -78,6 +82,7 @@ export class EtcdMember implements Member {
   readonly #versions: VersionMonitor;
   readonly #spaceAlarm: SpaceAlarm;
   readonly #timers: Timer[] = [];
+  readonly #durations = new ApplyDurations();
   readonly #leadershipCallbacks = new Set<() => void>();
   readonly #ready = deferred();
   #electedMs = -Infinity;
@@ -98,6 +103,7 @@ export class EtcdMember implements Member {
     this.backend = parts.backend;
     this.membership = parts.membership;
     this.#wal = parts.wal;
+    this.walMetrics = parts.walMetrics;
     this.requestTimeoutMs = REQUEST_TIMEOUT_BASE_MS + 2 * config.electionTimeoutMs;
     const consistentIndex = new ConsistentIndex(this.backend);
     this.lessor = Lessor.open(this.backend, {
@@ -157,11 +163,11 @@ export class EtcdMember implements Member {
       position: metadata,
     });
     this.#loop = new RaftLoop(
-      { node: this.#node, storage: parts.storage, wal: parts.wal, clock, slowApplyMs: config.warningApplyDurationMs },
+      { node: this.#node, storage: parts.storage, wal: parts.wal, clock },
       {
         beforeReady: (nowMs) => this.#beforeReady(nowMs),
         applyEntry: (entry) => this.#applier.apply(entry),
-        slowApply: (entry, tookMs) => this.#onSlowApply(entry.index, tookMs),
+        entryApplied: (tookMs) => this.#onEntryApplied(tookMs),
         afterApply: () => this.#afterApply(),
         readConfirmed: (context, index) => this.#onReadConfirmed(context, index),
         leaderChanged: (leaderId) => this.#onLeaderChanged(leaderId),
@@ -261,6 +267,10 @@ export class EtcdMember implements Member {
       leaseExpired: this.#leases.expired,
       snapshotsSaved: this.#snapshotter.saved,
     };
+  }
+
+  get applyDurations(): ReadonlyMap<string, Histogram> {
+    return this.#durations.toMap();
   }
 
   whenReady(): Promise<void> {
@@ -420,12 +430,16 @@ export class EtcdMember implements Member {
     clock.nextTurn(() => this.#unlessStopping(() => this.#versions.check()));
   }
 
-  #onSlowApply(index: number, tookMs: number): void {
+  #onEntryApplied(tookMs: number): void {
+    const { lastRequest, appliedIndex } = this.#applier;
+    if (lastRequest.kind !== "") this.#durations.observe(lastRequest.kind, lastRequest.hasSucceeded, tookMs / 1000);
+    if (tookMs < this.config.warningApplyDurationMs) return;
     this.#slowApplies++;
     this.#log.warn("apply request took too long", {
       took: `${tookMs.toFixed(3)}ms`,
       "expected-duration": `${this.config.warningApplyDurationMs}ms`,
-      "entry-index": index,
+      prefix: lastRequest.kind,
+      "entry-index": appliedIndex,
     });
   }
 

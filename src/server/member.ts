@@ -5,6 +5,7 @@
  * Nothing here allocates a promise for a request: answers come by callback, each exactly once.
  */
 import type { AlarmStore } from "../alarm/alarm-store.ts";
+import type { Histogram } from "../base/histogram.ts";
 import type { Lessor } from "../lease/lessor.ts";
 import type { Membership } from "../membership/membership.ts";
 import type { Store } from "../mvcc/store.ts";
@@ -14,6 +15,7 @@ import type { EtcdError } from "../wire/errors.ts";
 import type { ApplyResult } from "./apply/result.ts";
 import type { MemberConfig } from "./config.ts";
 import type { Quota } from "./quota.ts";
+import type { WalMetrics } from "./wal-metrics.ts";
 import type { RequestKind } from "../wire/hot/raft-request.ts";
 
 /**
@@ -71,6 +73,9 @@ export interface Member {
   readonly membership: Membership;
   readonly quota: Quota;
   readonly counters: MemberCounters;
+  readonly walMetrics: WalMetrics;
+  /** Time of applying, in seconds: the key is etcd's operation, a blank, and `true` or `false` for its success. */
+  readonly applyDurations: ReadonlyMap<string, Histogram>;
 
   /** Text of the storage version ("3.6.0"), or undefined when the files do not say. */
   readonly storageVersion: string | undefined;

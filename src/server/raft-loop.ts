@@ -28,8 +28,6 @@ export interface RaftLoopParts {
   readonly storage: MemoryStorage;
   readonly wal: Wal;
   readonly clock: Clock;
-  /** An entry that takes longer to apply is reported. */
-  readonly slowApplyMs: number;
 }
 
 /** What the member does on what happens here. All run inside a turn of the loop. */
@@ -37,7 +35,8 @@ export interface RaftLoopHandlers {
   /** Before the core is asked for work: the place to step what has been waiting for this turn. */
   beforeReady(nowMs: number): void;
   applyEntry(entry: Entry): void;
-  slowApply(entry: Entry, tookMs: number): void;
+  /** After each entry, with the time it took. */
+  entryApplied(tookMs: number): void;
   /** A list of committed entries is applied and the core knows. */
   afterApply(): void;
   readConfirmed(context: Uint8Array, index: number): void;
@@ -59,7 +58,6 @@ export class RaftLoop {
   readonly #wal: Wal;
   readonly #clock: Clock;
   readonly #handlers: RaftLoopHandlers;
-  readonly #slowApplyMs: number;
   readonly #applying: Applying[] = [];
   #leaderId = NONE;
   #isScheduled = false;
@@ -72,7 +70,6 @@ export class RaftLoop {
     this.#storage = parts.storage;
     this.#wal = parts.wal;
     this.#clock = parts.clock;
-    this.#slowApplyMs = parts.slowApplyMs;
     this.#handlers = handlers;
   }
 
@@ -150,11 +147,10 @@ export class RaftLoop {
     for (let applying = this.#applying[0]; applying !== undefined; applying = this.#applying[0]) {
       const { entries, responses } = applying.message;
       while (applying.next < entries.length) {
-        const entry = entries[applying.next++];
-        this.#handlers.applyEntry(entry);
+        this.#handlers.applyEntry(entries[applying.next++]);
         const startedMs = nowMs;
         nowMs = this.#clock.monotonic();
-        if (nowMs - startedMs >= this.#slowApplyMs) this.#handlers.slowApply(entry, nowMs - startedMs);
+        this.#handlers.entryApplied(nowMs - startedMs);
         if (nowMs >= deadlineMs && applying.next < entries.length) return false;
       }
       this.#applying.shift();

@@ -48,6 +48,8 @@ export class EntryApplier {
   #appliedIndex: number;
   #appliedTerm: number;
   #confState: ConfState;
+  /** What the last entry was; the kind is empty when it was no request that had to be applied. */
+  readonly lastRequest = { kind: "", hasSucceeded: true };
 
   constructor(parts: EntryApplierParts) {
     this.#parts = parts;
@@ -74,6 +76,7 @@ export class EntryApplier {
     assert(entry.index === this.#appliedIndex + 1, "entries are applied in order and without gap");
     const { consistentIndex } = this.#parts;
     const isNew = entry.index > consistentIndex.index;
+    this.lastRequest.kind = "";
     if (isNew) consistentIndex.moveTo(entry.index, entry.term);
     if (entry.type === EntryType.Normal) {
       if (entry.data.length === 0) this.#parts.onTermStarted(entry.term);
@@ -92,10 +95,14 @@ export class EntryApplier {
     const sequence = ids.sequenceOfId(request.id);
     const isProposer = proposals.has(sequence);
     let result: ApplyResult | undefined;
+    this.lastRequest.kind = request.kind;
+    this.lastRequest.hasSucceeded = true;
     try {
       result = this.#dispatch(request, isProposer);
     } catch (error) {
       if (!(error instanceof EtcdError)) throw error;
+      // As etcd counts: an answer that something is compacted is a good answer.
+      this.lastRequest.hasSucceeded = error.reason === "compacted";
       if (error.reason === "noSpace") {
         this.#parts.withNoSpaceAlarm(() => proposals.settle(sequence, error, undefined));
       } else if (isProposer) {
