@@ -122,11 +122,12 @@ async function txn(job: Job): Promise<Result> {
     const own = state[slot];
     if (own.updates > updatesMax) Object.assign(own, { round: own.round + 1, updates: 0, revision: 0n });
     const key = requests.keyOf(slot * 1e7 + own.round, `/registry/leases/${salt}`);
-    clients[slot % clients.length].unary(kv("Txn"), requests.guardedPut(key, own.revision), (answer) => {
+    const answered = (answer: Uint8Array): void => {
       own.revision = requests.revisionOf(answer);
       own.updates++;
       done();
-    });
+    };
+    clients[slot % clients.length].unary(kv("Txn"), requests.guardedPut(key, own.revision), answered, true);
   });
   await loops.run(job.seconds);
   return loops.result();

@@ -29,15 +29,16 @@ export class RawClient {
     return new RawClient(new Http2Client(connection, { clock }), `127.0.0.1:${port}`);
   }
 
-  unary(path: string, request: Uint8Array, answered: Answered): void {
-    const stream = new RawStream(this.#client, answered, true);
+  /** @param keepsBody - false: `answered` gets nothing, and the bytes of the answer are only counted off. */
+  unary(path: string, request: Uint8Array, answered: Answered, keepsBody = false): void {
+    const stream = new RawStream(this.#client, answered, { isUnary: true, keepsBody });
     this.#client.sendRequest(stream, this.#prepared(path), false);
     stream.sendMessage(request, true);
   }
 
   /** @param message - each message of the server. */
   stream(path: string, message: Answered): RawStream {
-    const stream = new RawStream(this.#client, message, false);
+    const stream = new RawStream(this.#client, message, { isUnary: false, keepsBody: true });
     this.#client.sendRequest(stream, this.#prepared(path), false);
     return stream;
   }
@@ -67,12 +68,14 @@ export class RawClient {
 export class RawStream extends Http2Stream {
   readonly #answered: Answered;
   readonly #isUnary: boolean;
+  readonly #keepsBody: boolean;
   #body: Uint8Array = emptyBytes;
 
-  constructor(client: Http2Client, answered: Answered, isUnary: boolean) {
+  constructor(client: Http2Client, answered: Answered, kind: { isUnary: boolean; keepsBody: boolean }) {
     super(client.session, client.session.nextStreamId(), false);
     this.#answered = answered;
-    this.#isUnary = isUnary;
+    this.#isUnary = kind.isUnary;
+    this.#keepsBody = kind.keepsBody;
   }
 
   /** Requests here are far smaller than any window. */
@@ -97,6 +100,7 @@ export class RawStream extends Http2Stream {
 
   onData(bytes: Uint8Array, start: number, end: number): void {
     this.session.consumed(this, end - start);
+    if (!this.#keepsBody) return;
     const chunk = bytes.subarray(start, end);
     this.#body = this.#body.length === 0 ? Uint8Array.from(chunk) : Buffer.concat([this.#body, chunk]);
     if (!this.#isUnary) this.#takeMessages();
