@@ -3,6 +3,7 @@ import { CorruptionError } from "../base/corruption.ts";
 import { EtcdError } from "../wire/errors.ts";
 import type { Change } from "./change.ts";
 import type { KeyIndex } from "./index/key-index.ts";
+import { KeyRanges } from "./index/key-ranges.ts";
 import { RevisionList } from "./index/revision-list.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { RowStore } from "./row-store.ts";
@@ -12,6 +13,7 @@ import type { BackendReader } from "../storage/backend/bucket.ts";
 export class Core {
   readonly rows: RowStore;
   readonly index: KeyIndex;
+  readonly ranges: KeyRanges;
   readonly leases: LeaseBook;
   currentRevision = 1;
   compactRevision = -1;
@@ -27,6 +29,7 @@ export class Core {
   constructor(rows: RowStore, index: KeyIndex, leases: LeaseBook) {
     this.rows = rows;
     this.index = index;
+    this.ranges = new KeyRanges(index);
     this.leases = leases;
   }
 

@@ -83,7 +83,7 @@ export class HashJob {
     // A negative revision (only 0 means now) is accepted by etcd, and lies below every row.
     this.#revision =
       known?.revision ?? (revision < 0 ? revision : core.readableRevision(revision, core.currentRevision));
-    this.#keepsNothing = known === undefined && !core.index.hasAnyAt(this.#revision);
+    this.#keepsNothing = known === undefined && !core.ranges.hasAnyAt(this.#revision);
     if (known !== undefined) return;
     this.#view = core.rows.pin();
     core.addIndexReader(this.#revision);

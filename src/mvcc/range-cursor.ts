@@ -9,7 +9,7 @@ import { SortOrder, SortTarget, type RangeRequest } from "../wire/hot/types.ts";
 import { sizeOfLength, writeBytes } from "../wire/hot/wire-writer.ts";
 import { requireRow, type Core } from "./core.ts";
 import { goSort } from "./go-sort.ts";
-import type { RangeWalk } from "./index/key-index.ts";
+import type { RangeWalk } from "./index/key-ranges.ts";
 import { RevisionList } from "./index/revision-list.ts";
 import { executeRange, fetchLimit, hasBounds, isWithinBounds, numericTarget, sortOf } from "./range.ts";
 import { PairReader } from "./stored-pair.ts";
@@ -55,7 +55,7 @@ export class RangeCursor {
     const key = new Uint8Array(request.key);
     this.#rangeEnd = new Uint8Array(request.rangeEnd);
     this.#walk = { nextKey: key };
-    this.count = core.index.count(key, this.#rangeEnd, this.#readRevision);
+    this.count = core.ranges.count(key, this.#rangeEnd, this.#readRevision);
     const most = fetchLimit(request);
     this.#fetchMax = most === 0 ? Infinity : most;
     this.#view = core.rows.pin();
@@ -112,13 +112,13 @@ export class RangeCursor {
 
   /** One key has no order to walk. */
   #collect(maxKeys: number): void {
-    const { index } = this.#core;
+    const { ranges } = this.#core;
     const { nextKey } = this.#walk;
     if (nextKey === undefined) return;
     if (this.#rangeEnd.length > 0) {
-      index.collectSome(this.#walk, this.#rangeEnd, this.#readRevision, maxKeys, this.#found);
+      ranges.collectSome(this.#walk, this.#rangeEnd, this.#readRevision, maxKeys, this.#found);
     } else {
-      index.collect(nextKey, this.#rangeEnd, this.#readRevision, 0, this.#found);
+      ranges.collect(nextKey, this.#rangeEnd, this.#readRevision, 0, this.#found);
       this.#walk.nextKey = undefined;
     }
   }

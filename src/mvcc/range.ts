@@ -28,16 +28,16 @@ export function executeRange(
   bytesMax: number,
 ): RangeResponse | undefined {
   const revision = core.readableRevision(request.revision, current);
-  const { index, rows, list } = core;
+  const { ranges, rows, list } = core;
   if (request.countOnly) {
-    return { kvs: noPairs, more: false, count: index.count(request.key, request.rangeEnd, revision) };
+    return { kvs: noPairs, more: false, count: ranges.count(request.key, request.rangeEnd, revision) };
   }
   const limit = fetchLimit(request);
   if (bytesMax !== Infinity && request.rangeEnd.length > 0 && (limit === 0 || limit > keysAtOnceMax)) {
-    if (index.count(request.key, request.rangeEnd, revision) > keysAtOnceMax) return undefined;
+    if (ranges.count(request.key, request.rangeEnd, revision) > keysAtOnceMax) return undefined;
   }
   list.clear();
-  const count = index.collect(request.key, request.rangeEnd, revision, limit, list);
+  const count = ranges.collect(request.key, request.rangeEnd, revision, limit, list);
   // The sentinel beyond the limit only says `more`; it needs no row unless a sort may bring it forward.
   const isPlain = !hasBounds(request) && sortOf(request) === SortOrder.None;
   const fetched = isPlain && request.limit > 0 ? Math.min(request.limit, list.length) : list.length;

@@ -131,9 +131,9 @@ function comparePath(core: Core, txn: TxnRequest, path: boolean[]): void {
 
 /** A compare holds when it does for every key of its range; without any key it compares with zeros, and a value never fits. */
 function holds(core: Core, compare: Compare): boolean {
-  const { index, list } = core;
+  const { ranges, list } = core;
   list.clear();
-  const count = index.collect(compare.key, compare.rangeEnd, core.currentRevision, 0, list);
+  const count = ranges.collect(compare.key, compare.rangeEnd, core.currentRevision, 0, list);
   if (count === 0) return compare.target !== CompareTarget.Value && isResult(compare, order(core, compare, -1, 0, 0));
   for (let at = 0; at < count; at++) {
     if (!isResult(compare, order(core, compare, list.slot[at], list.main[at], list.sub[at]))) return false;
@@ -285,9 +285,9 @@ function executeDeleteRange(core: Core, write: WriteTxn, request: DeleteRangeReq
 }
 
 function rowsOf(core: Core, key: Uint8Array, rangeEnd: Uint8Array, main: number): Uint8Array[] {
-  const { index, rows, list } = core;
+  const { ranges, rows, list } = core;
   list.clear();
-  const count = index.collect(key, rangeEnd, main, 0, list);
+  const count = ranges.collect(key, rangeEnd, main, 0, list);
   const kvs: Uint8Array[] = [];
   for (let at = 0; at < count; at++) kvs.push(requireRow(rows, list.main[at], list.sub[at]));
   return kvs;

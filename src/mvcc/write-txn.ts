@@ -74,7 +74,7 @@ export class WriteTxn {
     assert(this.#isOpen, "delete outside of a write transaction");
     const doomed = this.#doomed;
     doomed.clear();
-    const count = this.#core.index.collect(key, rangeEnd, this.readRevision, 0, doomed);
+    const count = this.#core.ranges.collect(key, rangeEnd, this.readRevision, 0, doomed);
     for (let at = 0; at < count; at++) this.#delete(doomed.slot[at]);
     return count;
   }

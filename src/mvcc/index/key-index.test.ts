@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { compareBytes } from "../../base/bytes.ts";
 import { KeyIndex } from "./key-index.ts";
+import { KeyRanges } from "./key-ranges.ts";
 import { RevisionList } from "./revision-list.ts";
 
 const empty = new Uint8Array(0);
@@ -43,7 +44,7 @@ class Script {
         return `create ${this.#index.createRevision(slot)} version ${this.#index.version(slot)}`;
       }
       case "count":
-        return `${this.#index.count(bytes("\0"), bytes("\0"), Number(args[0]))}`;
+        return `${new KeyRanges(this.#index).count(bytes("\0"), bytes("\0"), Number(args[0]))}`;
       default:
         throw new Error(`unknown command ${line}`);
     }
@@ -187,9 +188,11 @@ test("the index answers as a sorted array of histories does, through compactions
         } else if (step.kind === "range") {
           const at = Math.max(main - step.back, compacted);
           const expected = model.range(step.start, step.end, at);
-          expect(index.count(bytes(step.start), bytes(step.end), at)).toBe(expected.length);
+          expect(new KeyRanges(index).count(bytes(step.start), bytes(step.end), at)).toBe(expected.length);
           list.clear();
-          expect(index.collect(bytes(step.start), bytes(step.end), at, step.limit, list)).toBe(expected.length);
+          expect(new KeyRanges(index).collect(bytes(step.start), bytes(step.end), at, step.limit, list)).toBe(
+            expected.length,
+          );
           const shown = step.limit > 0 ? expected.slice(0, step.limit) : expected;
           const found = Array.from({ length: list.length }, (_, place) => [
             Buffer.from(index.key(list.slot[place])).toString("latin1"),
@@ -213,11 +216,11 @@ test("thousands of keys split chunks and segments and stay in order; removed one
     index.put(index.find(key), key, number + 2, 0, false);
   }
   const list = new RevisionList();
-  expect(index.collect(bytes("\0"), bytes("\0"), count + 2, 0, list)).toBe(count);
+  expect(new KeyRanges(index).collect(bytes("\0"), bytes("\0"), count + 2, 0, list)).toBe(count);
   for (let at = 1; at < count; at++) {
     expect(compareBytes(index.key(list.slot[at - 1]), index.key(list.slot[at]))).toBeLessThan(0);
   }
-  expect(index.count(bytes("/registry/pods/1"), bytes("/registry/pods/2"), count + 2)).toBe(11_111);
+  expect(new KeyRanges(index).count(bytes("/registry/pods/1"), bytes("/registry/pods/2"), count + 2)).toBe(11_111);
 
   const full = index.allocatedBytes;
   let main = count + 2;
@@ -225,7 +228,7 @@ test("thousands of keys split chunks and segments and stay in order; removed one
     if (number % 10 > 0) index.tombstone(index.find(name(number)), main++, 0);
   for (let slot = 0; slot < index.slotCount; slot++) index.compactSlot(slot, main);
   for (let slab = index.slabCount; slab > 0; slab--) index.evacuateSlab();
-  expect(index.count(bytes("\0"), bytes("\0"), main)).toBe(count / 10);
+  expect(new KeyRanges(index).count(bytes("\0"), bytes("\0"), main)).toBe(count / 10);
   for (let number = 0; number < count; number++) expect(index.find(name(number)) >= 0).toBe(number % 10 === 0);
 
   // As many other keys fit where the removed ones were (histories of the tombstones cost a little).
@@ -244,7 +247,7 @@ test("a bulk load sorts keys that share long prefixes, are prefixes of each othe
   keys.forEach((key, at) => index.load(bytes(key), at + 2, 0, false, at + 2, 1, false));
   index.endLoad();
   const list = new RevisionList();
-  index.collect(bytes("\0"), bytes("\0"), keys.length + 2, 0, list);
+  new KeyRanges(index).collect(bytes("\0"), bytes("\0"), keys.length + 2, 0, list);
   const sorted = Array.from({ length: list.length }, (_, at) =>
     Buffer.from(index.key(list.slot[at])).toString("latin1"),
   );
@@ -265,5 +268,5 @@ test("histories of any length keep their order through growth and compaction", (
   expect(index.foundMain).toBe(15_001);
   index.compactSlot(slot, 19_999);
   expect(index.describe(key)).toBe("{19999}");
-  expect(index.count(key, empty, 19_999)).toBe(1);
+  expect(new KeyRanges(index).count(key, empty, 19_999)).toBe(1);
 });

@@ -24,26 +24,18 @@ import { HashTable } from "./hash-table.ts";
 import { hashKey, type HashSeed } from "./key-hash.ts";
 import { KeySlabs } from "./key-slabs.ts";
 import { noHistory, RevisionPool, tombstoneBit } from "./revision-pool.ts";
-import type { RevisionList } from "./revision-list.ts";
 import { sortAddresses } from "./sort-addresses.ts";
-import { SortedSlots, type OrderPosition } from "./sorted-slots.ts";
-
-/** Where a walk over the order goes on; see {@link KeyIndex.collectSome}. */
-export interface RangeWalk {
-  /** First key not looked at yet; undefined at the end. */
-  nextKey: Uint8Array | undefined;
-}
+import { SortedSlots } from "./sorted-slots.ts";
 
 export class KeyIndex {
   readonly #columns = new Columns();
   readonly #slabs = new KeySlabs();
   readonly #pool = new RevisionPool();
-  readonly #order = new SortedSlots(this.#columns, this.#slabs);
+  /** The slots in key order; changed only here, read by KeyRanges. */
+  readonly order = new SortedSlots(this.#columns, this.#slabs);
   readonly #table = new HashTable(this);
   readonly #seedLow: number;
   readonly #seedHigh: number;
-  readonly #from: OrderPosition = { chunk: 0, position: 0 };
-  readonly #to: OrderPosition = { chunk: 0, position: 0 };
   #liveCount = 0;
   #isLoading = false;
 
@@ -72,7 +64,7 @@ export class KeyIndex {
       this.#columns.allocatedBytes +
       this.#slabs.allocatedBytes +
       this.#pool.allocatedBytes +
-      this.#order.allocatedBytes +
+      this.order.allocatedBytes +
       this.#table.allocatedBytes
     );
   }
@@ -88,7 +80,7 @@ export class KeyIndex {
 
   setAddress(slot: number, address: number): void {
     this.#columns.page(slot).address[this.#columns.at(slot)] = address;
-    this.#order.moved(slot, address);
+    this.order.moved(slot, address);
   }
 
   /** A view of bytes that never change. */
@@ -123,7 +115,7 @@ export class KeyIndex {
     this.#pushNewest(slot, main, flagged);
     const page = this.#columns.page(slot);
     const at = this.#columns.at(slot);
-    const chunk = this.#order.chunkOf(slot);
+    const chunk = this.order.chunkOf(slot);
     if (page.version[at] === 0) {
       page.create[at] = main;
       chunk.live++;
@@ -139,7 +131,7 @@ export class KeyIndex {
     assert(this.isLive(slot), "tombstone on a deleted key");
     this.#pushNewest(slot, main, (sub | tombstoneBit) >>> 0);
     this.#columns.page(slot).version[this.#columns.at(slot)] = 0;
-    const chunk = this.#order.chunkOf(slot);
+    const chunk = this.order.chunkOf(slot);
     chunk.live--;
     chunk.maxMain = main;
     this.#liveCount--;
@@ -171,89 +163,6 @@ export class KeyIndex {
     const history = page.history[at];
     if (history === noHistory) return page.main[at] === main && (page.sub[at] & subMask) === sub;
     return this.#pool.main(history, 0) === main && (this.#pool.sub(history, 0) & subMask) === sub;
-  }
-
-  /**
-   * Appends the revisions of the keys in the range at `main` to `list`, in key order, at most `limit` (0: all).
-   *
-   * @param rangeEnd - empty: only `key`; one zero byte: to the end.
-   * @returns how many keys there are, whatever the limit.
-   */
-  collect(key: Uint8Array, rangeEnd: Uint8Array, main: number, limit: number, list: RevisionList): number {
-    if (rangeEnd.length === 0) {
-      const slot = this.find(key);
-      if (slot < 0 || !this.findAt(slot, main)) return 0;
-      list.push(this.foundMain, this.foundSub, slot);
-      return 1;
-    }
-    if (!this.#locate(key, rangeEnd)) return 0;
-    const { chunks } = this.#order;
-    let { chunk, position } = this.#from;
-    const to = this.#to;
-    let collected = 0;
-    while (chunk < to.chunk || (chunk === to.chunk && position < to.position)) {
-      const { slots, length } = chunks[chunk];
-      const end = chunk === to.chunk ? to.position : length;
-      for (; position < end; position++) {
-        if (!this.findAt(slots[position], main)) continue;
-        if (limit > 0 && collected === limit) return collected + this.#countFrom(chunk, position, main);
-        list.push(this.foundMain, this.foundSub, slots[position]);
-        collected++;
-      }
-      chunk++;
-      position = 0;
-    }
-    return collected;
-  }
-
-  /** Number of keys of the range at `main`. */
-  count(key: Uint8Array, rangeEnd: Uint8Array, main: number): number {
-    if (rangeEnd.length === 0) {
-      const slot = this.find(key);
-      return slot >= 0 && this.findAt(slot, main) ? 1 : 0;
-    }
-    if (!this.#locate(key, rangeEnd)) return 0;
-    return this.#countFrom(this.#from.chunk, this.#from.position, main);
-  }
-
-  /**
-   * As {@link collect}, in slices: looks at `maxKeys` keys from `walk.nextKey` on and says there where to go on. Other
-   * work may change the index in between, as long as nothing at or below `main` is compacted.
-   */
-  collectSome(walk: RangeWalk, rangeEnd: Uint8Array, main: number, maxKeys: number, list: RevisionList): void {
-    if (walk.nextKey === undefined) return;
-    if (!this.#locate(walk.nextKey, rangeEnd)) {
-      walk.nextKey = undefined;
-      return;
-    }
-    const { chunks } = this.#order;
-    let { chunk, position } = this.#from;
-    const to = this.#to;
-    for (let looked = 0; chunk < to.chunk || (chunk === to.chunk && position < to.position); looked++) {
-      const slot = chunks[chunk].slots[position];
-      if (looked === maxKeys) {
-        walk.nextKey = this.key(slot);
-        return;
-      }
-      if (this.findAt(slot, main)) list.push(this.foundMain, this.foundSub, slot);
-      if (++position === chunks[chunk].length) {
-        chunk++;
-        position = 0;
-      }
-    }
-    walk.nextKey = undefined;
-  }
-
-  /** Whether any key exists at `main`. */
-  hasAnyAt(main: number): boolean {
-    for (const { slots, length, live, maxMain } of this.#order.chunks) {
-      if (maxMain <= main) {
-        if (live > 0) return true;
-        continue;
-      }
-      for (let index = 0; index < length; index++) if (this.findAt(slots[index], main)) return true;
-    }
-    return false;
   }
 
   /**
@@ -336,8 +245,8 @@ export class KeyIndex {
     for (let slot = 0; slot < slotCount; slot++) addresses[slot] = this.#columns.address(slot);
     sortAddresses(addresses, this.#slabs);
     for (let index = 0; index < slotCount; index++) addresses[index] = this.#slabs.slot(addresses[index]);
-    this.#order.load(addresses);
-    for (const chunk of this.#order.chunks) {
+    this.order.load(addresses);
+    for (const chunk of this.order.chunks) {
       for (let index = 0; index < chunk.length; index++) {
         const slot = chunk.slots[index];
         if (this.isLive(slot)) chunk.live++;
@@ -372,7 +281,7 @@ export class KeyIndex {
 
   #create(key: Uint8Array, main: number, flaggedSub: number, create: number, version: number): number {
     const slot = this.#allocate(key, hashKey(key, this.#seedLow, this.#seedHigh), main, flaggedSub, create, version);
-    const chunk = this.#order.insert(slot, key);
+    const chunk = this.order.insert(slot, key);
     chunk.live++;
     chunk.maxMain = main;
     this.#liveCount++;
@@ -412,39 +321,10 @@ export class KeyIndex {
     const at = this.#columns.at(slot);
     const address = page.address[at];
     const key = this.#slabs.view(address);
-    this.#order.remove(key);
+    this.order.remove(key);
     this.#table.remove(hashKey(key, this.#seedLow, this.#seedHigh), slot);
     this.#pool.free(page.history[at]);
     this.#slabs.remove(address);
     this.#columns.release(slot);
-  }
-
-  /** Sets `#from` and `#to`; false when the range is empty. `rangeEnd` is not empty. */
-  #locate(key: Uint8Array, rangeEnd: Uint8Array): boolean {
-    this.#order.lowerBound(key, this.#from);
-    if (rangeEnd.length === 1 && rangeEnd[0] === 0) {
-      this.#to.chunk = this.#order.chunks.length;
-      this.#to.position = 0;
-    } else {
-      this.#order.lowerBound(rangeEnd, this.#to);
-    }
-    const { chunk, position } = this.#from;
-    return chunk < this.#to.chunk || (chunk === this.#to.chunk && position < this.#to.position);
-  }
-
-  /** Counts from a place to `#to`. */
-  #countFrom(fromChunk: number, fromPosition: number, main: number): number {
-    const { chunks } = this.#order;
-    const to = this.#to;
-    let count = 0;
-    let position = fromPosition;
-    for (let index = fromChunk; index <= to.chunk && index < chunks.length; index++) {
-      const { slots, length, live, maxMain } = chunks[index];
-      const end = index === to.chunk ? to.position : length;
-      if (position === 0 && end === length && maxMain <= main) count += live;
-      else for (; position < end; position++) if (this.findAt(slots[position], main)) count++;
-      position = 0;
-    }
-    return count;
   }
 }
