@@ -71,7 +71,11 @@ export interface StreamCall extends CallContext {
 /** @param request - borrowed until the handler returns. */
 export type UnaryHandler = (call: UnaryCall, request: Uint8Array) => void;
 
-/** @param request - the one request of a server-streaming call, borrowed until the handler returns. */
+/**
+ * Called when the client has sent its one request and finished its side.
+ *
+ * @param request - owned by the handler.
+ */
 export type ServerStreamHandler = (call: StreamCall, request: Uint8Array) => void;
 
 /** Called when the call opens; messages follow through `call.onMessage`. */

@@ -38,7 +38,7 @@ export interface CallOptions {
 export interface ClientStream extends AsyncIterable<Uint8Array> {
   /** Queues one message; resolves when flow control let it out. Rejects with `GrpcError` when the call is over. */
   send(message: Uint8Array): Promise<void>;
-  /** No more messages from us. */
+  /** No more messages from us. A server-streaming call is answered only after this (as in grpc-go). */
   halfClose(): void;
   /** Ends the call from our side (RST_STREAM CANCEL); the iteration throws `GrpcError` Canceled. */
   cancel(): void;

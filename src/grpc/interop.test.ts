@@ -20,6 +20,7 @@ afterEach(async () => {
 async function startServer(): Promise<{ server: GrpcServer; port: number }> {
   const server = new GrpcServer({ clock });
   server.unary("/t.S/Echo", (call, request) => call.respond(new Uint8Array(request)));
+  server.serverStream("/t.S/List", (call) => call.end());
   server.bidi("/t.S/Chat", (call) => {
     call.onMessage((bytes) => call.send(new Uint8Array(bytes)));
     call.onHalfClose(() => call.end());
@@ -109,6 +110,24 @@ test("Node's client sees refusals as grpc-go words them", async () => {
     "grpc: compressed flag set with identity or empty encoding",
   ]);
   expect(await refusal({ ":path": "/t.S/Echo" }, Buffer.of(0, 0, 0, 0, 9, 1))).toEqual([200, "2", "unexpected EOF"]);
+  expect(await refusal({ ":path": "/t.S/Echo" }, Buffer.of(0, 0))).toEqual([200, "2", "EOF"]);
+  expect(await refusal({ ":path": "/t.S/Echo", "x-bin": "!!!" })).toEqual([
+    400,
+    "13",
+    'malformed binary metadata "!!!" in header "x-bin": illegal base64 data at input byte 0',
+  ]);
+  // An end without any message needs no headers of its own, nor does grpc-go send them.
+  expect(await refusal({ ":path": "/t.S/Chat" }, Buffer.of())).toEqual([200, "0", ""]);
+  expect(await refusal({ ":path": "/t.S/List" }, Buffer.of(0, 0))).toEqual([
+    200,
+    "13",
+    "cardinality violation: received no request message from non-client-streaming RPC",
+  ]);
+  expect(await refusal({ ":path": "/t.S/List" }, Buffer.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0))).toEqual([
+    200,
+    "13",
+    "cardinality violation: received multiple request messages for non-client-streaming RPC",
+  ]);
   const { headers } = await request(
     session,
     { ":path": "/t.S/Echo", "content-type": "application/grpc+proto" },
@@ -201,6 +220,7 @@ test("the health service answers Check, List and Watch", async () => {
   await expect(client.unary(check, Buffer.of(0x0a, 9))).rejects.toMatchObject({ code: Code.Internal });
   const watch = client.stream("/grpc.health.v1.Health/Watch");
   void watch.send(named);
+  watch.halfClose();
   const states: number[] = [];
   for await (const state of watch) {
     states.push(state[1]);

@@ -31,9 +31,12 @@ export class MessageReader {
     this.#maxBytes = maxBytes;
   }
 
-  /** True in the middle of a message: the end of the stream here is an error. */
+  /**
+   * True in the middle of a message: the end of the stream here is an error. The end inside a prefix is none to grpc-go,
+   * and so it is here.
+   */
   get partial(): boolean {
-    return this.#prefixHave > 0;
+    return this.#prefixHave === prefixSize;
   }
 
   /** Bytes of memory held for a message that is not complete. */

@@ -18,6 +18,8 @@ export class RequestHead {
   encoding = "";
   /** As sent; empty when absent. */
   timeout = "";
+  /** What is wrong with a `-bin` field, in grpc-go's words; empty when nothing is. */
+  binaryError = "";
   /** All but gRPC's own fields and pseudo-headers. The array belongs to the call. */
   metadata: readonly HeaderField[] = noMetadata;
 
@@ -29,6 +31,7 @@ export class RequestHead {
     this.contentType = "";
     this.encoding = "";
     this.timeout = "";
+    this.binaryError = "";
     this.metadata = noMetadata;
     let scheme = false;
     let regular = false;
@@ -78,6 +81,7 @@ export class RequestHead {
           break;
         default:
           regular = true;
+          if (field.kind === FieldKind.binary && this.binaryError === "") this.binaryError = binaryError(field);
           if (metadata === undefined) metadata = [field];
           else metadata.push(field);
       }
@@ -87,14 +91,25 @@ export class RequestHead {
   }
 }
 
+/** Base64 is standard, padded when its length says so; anything else is refused as Go's decoder does. */
+function binaryError({ name, value }: HeaderField): string {
+  const padded = value.length % 4 === 0;
+  const text = padded ? value.replace(/={1,2}$/, "") : value;
+  const illegal = text.search(/[^A-Za-z0-9+/]/);
+  let position = illegal;
+  if (illegal < 0 && text.length % 4 === 1) position = text.length - 1;
+  if (position < 0) return "";
+  const what = `malformed binary metadata ${JSON.stringify(value)} in header ${JSON.stringify(name)}`;
+  return `${what}: illegal base64 data at input byte ${position}`;
+}
+
 /**
  * The subtype of a gRPC content type: `""` for `application/grpc`, `proto` for `application/grpc+proto`; undefined when it
  * is none of gRPC's.
  */
 export function contentSubtype(contentType: string): string | undefined {
-  const lower = contentType.toLowerCase();
-  if (!lower.startsWith("application/grpc")) return undefined;
-  const rest = lower.slice("application/grpc".length);
+  if (!contentType.startsWith("application/grpc")) return undefined;
+  const rest = contentType.slice("application/grpc".length);
   if (rest === "") return "";
   return rest[0] === "+" || rest[0] === ";" ? rest.slice(1) : undefined;
 }

@@ -239,8 +239,7 @@ export abstract class ServerCall extends Http2Stream implements Deadline, Messag
   #finish(code: number, message: string, cut = false): void {
     const { blocks } = this.connection;
     let block: Uint8Array;
-    if (code === Code.OK) {
-      this.openResponse();
+    if (code === Code.OK && this.#headersSent) {
       block = blocks.okTrailers();
     } else if (this.#headersSent) {
       block = blocks.errorTrailers(code, encodeMessage(message));

@@ -139,6 +139,10 @@ export class ServerConnection implements SessionOwner {
       }
       deadlineMs = session.now + timeout;
     }
+    if (head.binaryError !== "") {
+      this.#answer(id, end, 400, subtype, Code.Internal, head.binaryError);
+      return;
+    }
     const route = this.#shared.routes.get(head.path);
     if (route === undefined) {
       this.#answer(id, end, 200, subtype, Code.Unimplemented, this.#unknownText(head.path));

@@ -275,6 +275,7 @@ test("send tells the producer to stop while the reader is slow, and onDrain to g
   far.stalled = true;
   const stream = client.stream("/t.S/Flood");
   void stream.send(bytes("q"));
+  stream.halfClose();
   await clock.settle();
   const before = sent;
   expect(before).toBeLessThan(200);
@@ -304,6 +305,7 @@ test("a client that does not consume a stream holds the server back by its windo
   });
   const stream = connect().stream("/t.S/Flood");
   void stream.send(bytes("q"));
+  stream.halfClose();
   await clock.settle();
   expect(sent).toBeGreaterThan(30);
   expect(sent).toBeLessThan(60); // 4 MiB of window and what is queued

@@ -1,4 +1,5 @@
 /** A server-streaming or bidirectional call. */
+import { copyBytes } from "../base/bytes.ts";
 import { Code } from "../wire/errors.ts";
 import type { BidiHandler, ServerStreamHandler, StreamCall } from "./calls.ts";
 import { type CallStart, ServerCall } from "./server-call.ts";
@@ -138,7 +139,8 @@ export class BidiServerCall extends StreamingCall {
 
 export class ServerStreamServerCall extends StreamingCall {
   readonly #handler: ServerStreamHandler;
-  #requested = false;
+  /** The one request, kept until the client has finished: only then is it certain that there is no second. */
+  #request: Uint8Array | undefined = undefined;
 
   constructor(start: CallStart, handler: ServerStreamHandler) {
     super(start);
@@ -146,16 +148,23 @@ export class ServerStreamServerCall extends StreamingCall {
   }
 
   protected takeMessage(message: Uint8Array): void {
-    if (this.#requested) return;
-    this.#requested = true;
+    if (this.#request !== undefined) {
+      this.fail(
+        Code.Internal,
+        "cardinality violation: received multiple request messages for non-client-streaming RPC",
+      );
+      return;
+    }
     this.method.messagesReceived++;
-    this.#handler(this, message);
+    this.#request = copyBytes(message);
   }
 
   protected override endedByClient(): void {
-    if (this.#requested) super.endedByClient();
-    else {
+    if (this.#request === undefined) {
       this.fail(Code.Internal, "cardinality violation: received no request message from non-client-streaming RPC");
+      return;
     }
+    super.endedByClient();
+    this.#handler(this, this.#request);
   }
 }

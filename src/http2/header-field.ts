@@ -23,6 +23,8 @@ export const FieldKind = {
   connectionSpecific: 14,
   /** An unknown pseudo-header, an upper-case or illegal name, or an illegal value: malformed. */
   malformed: 15,
+  /** An ordinary name ending in `-bin`, whose value gRPC encodes in base64. */
+  binary: 16,
 } as const;
 export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
 
@@ -74,7 +76,7 @@ export function fieldKind(name: string): FieldKind {
     // A colon is legal only as the first character of a pseudo-header, and those are all known.
     if (character <= 0x20 || character >= 0x7f || upper || character === 0x3a) return FieldKind.malformed;
   }
-  return FieldKind.ordinary;
+  return name.endsWith("-bin") ? FieldKind.binary : FieldKind.ordinary;
 }
 
 /** True unless the value holds NUL, CR or LF (RFC 9113 section 8.2.1). */
