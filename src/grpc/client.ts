@@ -49,7 +49,7 @@ const defaultMaxSendBytes = 2 * 1024 * 1024;
 const defaultKeepaliveTimeoutMs = 20_000;
 /** grpc-go's lower bound for a client's keepalive time. */
 const minKeepaliveTimeMs = 10_000;
-/** Messages of a stream that nobody iterates wait up to the stream window; the server is held back then. */
+/** Prepared headers kept, one for each path called without metadata; beyond it they are made each time. */
 const maxPreparedPaths = 256;
 
 export class GrpcClient {

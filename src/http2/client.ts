@@ -13,8 +13,6 @@ import type { Http2Stream } from "./stream.ts";
 export interface Http2ClientOptions {
   readonly clock: Clock;
   readonly limits?: Partial<Http2Limits>;
-  /** A stream ended: there may be room for another one. */
-  readonly onStreamsGone?: () => void;
   readonly onSettings?: () => void;
   readonly onPong?: (word: number) => void;
   readonly onClosed?: () => void;
@@ -114,7 +112,6 @@ export class Http2Client implements SessionOwner {
 
   streamsGone(session: Http2Session): void {
     if (this.#goingAway) session.finishConnection();
-    this.#options.onStreamsGone?.();
   }
 
   sessionClosed(): void {

@@ -14,6 +14,7 @@ import type { Clock, Timer } from "../platform/clock.ts";
 import type { Connection, NetworkError } from "../platform/network.ts";
 import { assert } from "../base/assert.ts";
 import { emptyBytes } from "../base/bytes.ts";
+import { ClosedStreams } from "./closed-streams.ts";
 import { ConnectionError, ErrorCode } from "./error-code.ts";
 import {
   Flag,
@@ -32,9 +33,11 @@ import {
   writeFrameHeader,
   writeUint32,
 } from "./frame.ts";
+import { HeaderBlock } from "./header-block.ts";
 import { type HeaderList, HpackDecoder } from "./hpack-decoder.ts";
 import { type Http2Limits, RateMeter } from "./limits.ts";
 import { type BufferPool, type FlushQueue, Output } from "./output.ts";
+import { PartialFrame } from "./partial-frame.ts";
 import { clientPreface } from "./preface.ts";
 import type { Http2Stream, StreamEnd } from "./stream.ts";
 import { StreamTable } from "./stream-table.ts";
@@ -45,9 +48,6 @@ const sliceBytes = 64 * 1024;
 const turnBytes = 128 * 1024;
 /** After GOAWAY and our FIN the peer has this long to close before we do. */
 const lingerMs = 1000;
-/** How many closed streams are remembered, to tell a late frame from a wrong one. */
-const closedRemembered = 128;
-
 /** What a session tells its server or client. */
 export interface SessionOwner {
   /**
@@ -102,17 +102,11 @@ export class Http2Session {
   // Input.
   #prefaceDone: number;
   #settingsSeen = false;
-  /** The beginning of a frame whose rest is to come: `#carry[0, #carryLength)`. */
-  #carry: Uint8Array = emptyBytes;
-  #carryLength = 0;
-  #carrySinceMs = 0;
-  /** Stream of a header block that CONTINUATION frames go on with; 0 = none. */
-  #blockStream = 0;
-  #blockEndsStream = false;
+  readonly #partial = new PartialFrame();
+  readonly #block: HeaderBlock;
+  /** When the partial frame or open header block began, monotonic. */
+  #unfinishedSinceMs = 0;
   #blockSelfDependent = false;
-  #block: Uint8Array = emptyBytes;
-  #blockLength = 0;
-  #continuations = 0;
   readonly #openedMs: number;
 
   // Streams.
@@ -120,9 +114,7 @@ export class Http2Session {
   #nextStream = 1;
   /** Streams above this were told to go elsewhere by our GOAWAY. */
   #acceptUpTo = maxStreamId;
-  /** Identifiers of closed streams, negative when we reset them. */
-  readonly #closedRing = new Int32Array(closedRemembered);
-  #closedNext = 0;
+  readonly #closedStreams = new ClosedStreams();
 
   // Flow control of the connection.
   #sendWindow = defaultWindowSize;
@@ -157,6 +149,7 @@ export class Http2Session {
     this.#limits = limits;
     this.#isServer = options.role === "server";
     this.#prefaceDone = this.#isServer ? 0 : clientPreface.length;
+    this.#block = new HeaderBlock(limits);
     this.#decoder = new HpackDecoder({ maxListSize: limits.maxHeaderListSize });
     this.now = clock.monotonic();
     this.lastReceivedMs = this.now;
@@ -208,7 +201,7 @@ export class Http2Session {
     this.lastReceivedMs = this.now;
     try {
       let position = this.#prefaceDone < clientPreface.length ? this.#receivePreface(chunk) : 0;
-      if (this.#carryLength > 0) position = this.#completeCarry(chunk, position);
+      if (this.#partial.length > 0) position = this.#completeFrame(chunk, position);
       this.#receiveFrames(chunk, position);
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
@@ -237,7 +230,10 @@ export class Http2Session {
       if (this.#closing) return;
       position = next;
     }
-    if (position < end) this.#keep(chunk, position, end);
+    if (position < end) {
+      this.#partial.begin(chunk, position, end);
+      this.#unfinishedSinceMs = this.now;
+    }
   }
 
   #frameLength(bytes: Uint8Array, offset: number): number {
@@ -246,41 +242,18 @@ export class Http2Session {
     return length;
   }
 
-  #keep(chunk: Uint8Array, start: number, end: number): void {
-    this.#growCarry(end - start);
-    for (let index = start; index < end; index++) this.#carry[this.#carryLength++] = chunk[index]!;
-    this.#carrySinceMs = this.now;
-  }
-
-  /** Completes the carried frame from `chunk` and handles it; returns where the next frame begins. */
-  #completeCarry(chunk: Uint8Array, start: number): number {
+  /** Completes the partial frame from `chunk` and handles it; returns where the next frame begins. */
+  #completeFrame(chunk: Uint8Array, start: number): number {
+    const partial = this.#partial;
     let position = start;
-    for (;;) {
-      const headerKnown = this.#carryLength >= frameHeaderSize;
-      const wanted = headerKnown ? frameHeaderSize + this.#frameLength(this.#carry, 0) : frameHeaderSize;
-      const take = Math.min(wanted - this.#carryLength, chunk.length - position);
-      if (take > 0) {
-        this.#growCarry(wanted);
-        this.#carry.set(chunk.subarray(position, position + take), this.#carryLength);
-        this.#carryLength += take;
-        position += take;
-      }
-      if (this.#carryLength < wanted) return position;
-      if (!headerKnown && this.#frameLength(this.#carry, 0) > 0) continue;
-      this.#carryLength = 0;
-      const frame = this.#carry;
-      this.#frame(frame, 0, wanted);
-      // A long frame's buffer is not kept: ten thousand idle connections would add up.
-      if (this.#carry.length > 1024 && this.#carryLength === 0) this.#carry = emptyBytes;
-      return position;
+    if (!partial.hasHeader) {
+      position += partial.fill(chunk, position, frameHeaderSize);
+      if (!partial.hasHeader) return position;
     }
-  }
-
-  #growCarry(size: number): void {
-    if (this.#carry.length >= size) return;
-    const grown = new Uint8Array(Math.max(size, 256));
-    grown.set(this.#carry.subarray(0, this.#carryLength));
-    this.#carry = grown;
+    const wanted = frameHeaderSize + this.#frameLength(partial.bytes, 0);
+    position += partial.fill(chunk, position, wanted);
+    if (partial.length === wanted) this.#frame(partial.take(), 0, wanted);
+    return position;
   }
 
   /** Handles the frame at `bytes[offset, end)`. */
@@ -289,7 +262,8 @@ export class Http2Session {
     const flags = bytes[offset + 4];
     const id = readUint31(bytes, offset + 5);
     const start = offset + frameHeaderSize;
-    if (this.#blockStream !== 0 && (type !== FrameType.continuation || id !== this.#blockStream)) {
+    const blockStream = this.#block.stream;
+    if (blockStream !== 0 && (type !== FrameType.continuation || id !== blockStream)) {
       throw new ConnectionError(ErrorCode.protocolError, "header block interrupted");
     }
     if (!this.#settingsSeen && (type !== FrameType.settings || (flags & Flag.ack) !== 0)) {
@@ -400,41 +374,14 @@ export class Http2Session {
       this.#headerBlock(bytes, from, to, id, endStream);
       return;
     }
-    this.#blockStream = id;
-    this.#blockEndsStream = endStream;
-    this.#blockLength = 0;
-    this.#continuations = 0;
-    this.#carrySinceMs = this.now;
-    this.#appendBlock(bytes, from, to);
+    this.#unfinishedSinceMs = this.now;
+    this.#block.open(id, endStream, bytes, from, to);
   }
 
   #onContinuation(bytes: Uint8Array, start: number, end: number, flags: number, id: number): void {
-    if (this.#blockStream === 0) throw new ConnectionError(ErrorCode.protocolError, "CONTINUATION without HEADERS");
-    if (++this.#continuations > this.#limits.maxContinuations) {
-      throw new ConnectionError(ErrorCode.enhanceYourCalm, "too many CONTINUATION frames");
-    }
-    this.#appendBlock(bytes, start, end);
-    if ((flags & Flag.endHeaders) === 0) return;
     const block = this.#block;
-    const length = this.#blockLength;
-    this.#blockStream = 0;
-    this.#block = emptyBytes;
-    this.#blockLength = 0;
-    this.#headerBlock(block, 0, length, id, this.#blockEndsStream);
-  }
-
-  #appendBlock(bytes: Uint8Array, start: number, end: number): void {
-    const length = this.#blockLength + end - start;
-    if (length > this.#limits.maxHeaderBlockBytes) {
-      throw new ConnectionError(ErrorCode.enhanceYourCalm, "header block too large");
-    }
-    if (this.#block.length < length) {
-      const grown = new Uint8Array(Math.max(length, this.#block.length * 2, 1024));
-      grown.set(this.#block.subarray(0, this.#blockLength));
-      this.#block = grown;
-    }
-    this.#block.set(bytes.subarray(start, end), this.#blockLength);
-    this.#blockLength = length;
+    block.continueWith(bytes, start, end);
+    if ((flags & Flag.endHeaders) !== 0) this.#headerBlock(block.close(), 0, block.length, id, block.endsStream);
   }
 
   /** A complete header block: a new stream (server), a response, or trailers. */
@@ -456,9 +403,8 @@ export class Http2Session {
     }
     if (id % 2 === 0) throw new ConnectionError(ErrorCode.protocolError, "even stream identifier");
     if (id <= this.#lastPeerStream) {
-      const known = this.#closedState(id);
-      if (known < 0) return; // a trailer that crossed our reset
-      const code = known > 0 ? ErrorCode.streamClosed : ErrorCode.protocolError;
+      if (this.#closedStreams.wasResetByUs(id)) return; // trailers that crossed our reset
+      const code = this.#closedStreams.wasClosed(id) ? ErrorCode.streamClosed : ErrorCode.protocolError;
       throw new ConnectionError(code, "HEADERS on a closed stream");
     }
     this.#lastPeerStream = id;
@@ -624,19 +570,12 @@ export class Http2Session {
   /** A frame for a stream that is not open: the end of the connection when it never was. */
   #lateFrame(id: number, message: string): void {
     if (this.#isIdle(id)) throw new ConnectionError(ErrorCode.protocolError, message);
-    // After our own reset the peer's frames in flight are expected; else it broke the rules.
-    if (this.#closedState(id) >= 0) this.#streamError(id, ErrorCode.streamClosed);
+    if (!this.#closedStreams.wasResetByUs(id)) this.#streamError(id, ErrorCode.streamClosed);
   }
 
   #isIdle(id: number): boolean {
     const ours = (id % 2 === 1) !== this.#isServer;
     return ours ? id >= this.#nextStream || id % 2 === 0 : id > this.#lastPeerStream;
-  }
-
-  /** 1 when `id` closed lately, -1 when we reset it, 0 when it is not remembered. */
-  #closedState(id: number): number {
-    if (this.#closedRing.includes(-id)) return -1;
-    return this.#closedRing.includes(id) ? 1 : 0;
   }
 
   #count(meter: RateMeter, message: string): void {
@@ -777,7 +716,7 @@ export class Http2Session {
   /** A stream that was answered without being registered; frames still in flight for it are ignored. */
   answeredAtOnce(id: number, receivedEnd: boolean): void {
     if (!receivedEnd) this.#sendReset(id, ErrorCode.noError);
-    this.#remember(id, true);
+    this.#closedStreams.add(id, true);
   }
 
   /** `size` bytes of a stream's body are used up: gives the peer room for more. */
@@ -838,8 +777,8 @@ export class Http2Session {
       this.fail(ErrorCode.settingsTimeout, "no connection preface");
       return;
     }
-    const unfinished = this.#carryLength > 0 || this.#blockStream !== 0;
-    if (unfinished && nowMs - this.#carrySinceMs > limits.frameTimeoutMs) {
+    const unfinished = this.#partial.length > 0 || this.#block.stream !== 0;
+    if (unfinished && nowMs - this.#unfinishedSinceMs > limits.frameTimeoutMs) {
       this.fail(ErrorCode.enhanceYourCalm, "frame not completed in time");
       return;
     }
@@ -899,7 +838,7 @@ export class Http2Session {
     this.#sendReset(id, code);
     const stream = this.#streams.get(id);
     if (stream === undefined) {
-      this.#remember(id, true);
+      this.#closedStreams.add(id, true);
       return;
     }
     this.#remove(stream, true);
@@ -916,13 +855,8 @@ export class Http2Session {
     stream.queuedBytes = 0;
     stream.queue = undefined;
     this.#streams.delete(stream);
-    this.#remember(stream.id, reset);
+    this.#closedStreams.add(stream.id, reset);
     if (this.#streams.count === 0) this.#owner.streamsGone(this);
-  }
-
-  #remember(id: number, reset: boolean): void {
-    this.#closedRing[this.#closedNext] = reset ? -id : id;
-    this.#closedNext = (this.#closedNext + 1) % closedRemembered;
   }
 
   #abortStreams(): void {
