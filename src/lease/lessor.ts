@@ -11,6 +11,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { compareBytes, copyBytes } from "../base/bytes.ts";
+import { exponentialBounds, Histogram } from "../base/histogram.ts";
 import { EtcdError } from "../wire/errors.ts";
 import { DueHeap, type Due } from "./due-heap.ts";
 import { deleteLeaseRow, readLeaseRows, writeLeaseRow, type LeaseBackend } from "./lease-rows.ts";
@@ -92,6 +93,8 @@ export class Lessor {
   #keys: AttachedKeys | undefined = undefined;
   #isPrimary = false;
 
+  /** For metrics: plain numbers that only grow, and the TTLs of grants. */
+  readonly counters = { granted: 0, revoked: 0, renewed: 0, ttlSeconds: new Histogram(exponentialBounds(1, 2, 24)) };
   persistCheckpoints: boolean;
   /** Called after a lease is gone. Set by the server, for renewals that wait for a revocation. */
   onRevoked: ((id: bigint) => void) | undefined = undefined;
@@ -134,6 +137,8 @@ export class Lessor {
     const lease = new GrantedLease(id, Math.max(ttlSeconds, this.#minTtlSeconds), 0);
     this.#leases.set(id, lease);
     writeLeaseRow(this.#backend, lease);
+    this.counters.granted++;
+    this.counters.ttlSeconds.observe(lease.ttlSeconds);
     if (this.#isPrimary) {
       this.#refresh(lease, 0, nowMs);
       this.#scheduleCheckpoint(lease, nowMs);
@@ -155,6 +160,7 @@ export class Lessor {
     this.#leases.delete(id);
     this.#expiries.remove(lease.expiry);
     this.#checkpoints.remove(lease.checkpoint);
+    this.counters.revoked++;
     this.onRevoked?.(id);
   }
 
@@ -197,6 +203,7 @@ export class Lessor {
     if (lease === undefined) throw new EtcdError("leaseNotFound");
     if (lease.expiryMs <= nowMs) return "expired";
     this.#refresh(lease, 0, nowMs);
+    this.counters.renewed++;
     return lease;
   }
 

@@ -145,6 +145,7 @@ export class Compaction {
       return true;
     });
     for (const { main, sub, isTombstone } of dropped) rows.deleteRow(main, sub, isTombstone);
+    this.#core.counters.compactedRows += dropped.length;
     if (looked < most) {
       this.#finish(job);
       return this.#queue.length > 0 ? "more" : "idle";
@@ -178,6 +179,7 @@ export class Compaction {
     }
     this.#queue.shift();
     this.#phase = "waiting";
+    this.#core.onCompacted?.(job.revision);
     const { whenDone } = job;
     if (whenDone !== undefined) this.#core.commit(whenDone);
   }

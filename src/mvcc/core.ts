@@ -10,6 +10,22 @@ import type { RowStore } from "./row-store.ts";
 import { PairEncoder, PairReader } from "./stored-pair.ts";
 import type { BackendReader } from "../storage/backend/bucket.ts";
 
+/** Plain numbers that only grow (unless named otherwise), for metrics. */
+export interface StoreCounters {
+  /** Reads of a range, compares and previous pairs included, as etcd counts them. */
+  ranges: number;
+  puts: number;
+  deletes: number;
+  /** Write transactions with more than one operation. */
+  txns: number;
+  /** Key and value bytes of all puts. */
+  putBytes: number;
+  /** Rows removed by compactions. */
+  compactedRows: number;
+  /** Unix time of the end of the last compaction; 0 when none. Written by the server: the store has no clock. */
+  lastCompactionSeconds: number;
+}
+
 export class Core {
   readonly rows: RowStore;
   readonly index: KeyIndex;
@@ -19,6 +35,16 @@ export class Core {
   compactRevision = -1;
   onCommit: ((main: number, changes: readonly Change[]) => void) | undefined = undefined;
   onWork: (() => void) | undefined = undefined;
+  onCompacted: ((revision: number) => void) | undefined = undefined;
+  readonly counters: StoreCounters = {
+    ranges: 0,
+    puts: 0,
+    deletes: 0,
+    txns: 0,
+    putBytes: 0,
+    compactedRows: 0,
+    lastCompactionSeconds: 0,
+  };
   /** Revisions that sliced readers of the index (cursors, hashes) still need: no compaction above starts meanwhile. */
   readonly indexReaders: number[] = [];
   /** Scratch of synchronous code; never held over a call that may use it. */

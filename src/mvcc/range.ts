@@ -27,6 +27,7 @@ export function executeRange(
   current: number,
   bytesMax: number,
 ): RangeResponse | undefined {
+  core.counters.ranges++;
   const revision = core.readableRevision(request.revision, current);
   const { ranges, rows, list } = core;
   if (request.countOnly) {

@@ -225,8 +225,10 @@ test("the store answers as a map kept at every revision does, with compactions r
         expect(store.compactRevision).toBe(twin.compactRevision);
         expect(store.keyCount).toBe(model.states.at(-1)!.size);
       }
-      // A remembered hash is a member's own; all others must agree whatever the progress of the compaction.
+      // A remembered hash is a member's own; all others must agree whatever the progress of the compaction. (Where no key
+      // exists, etcd's rule hashes every row there is, and that shows the progress: kept, and left out here.)
       for (let revision = Math.max(1, store.compactRevision + 1); revision <= model.revision; revision++) {
+        if (model.states[revision].size === 0) continue;
         expect(hashOf(store, revision, 2)).toBe(hashOf(twin, revision));
       }
       runCompactions(store, 2);
@@ -240,7 +242,7 @@ test("the store answers as a map kept at every revision does, with compactions r
         if (revision > store.compactRevision) expect(hashOf(again, revision)).toBe(hashOf(twin, revision));
       }
     }),
-    { numRuns: 200 },
+    { numRuns: 300 },
   );
 });
 
@@ -460,4 +462,26 @@ test("a row without a pair, as a restore with a bumped revision writes, is read 
   const store = Store.open(backend);
   expect(store.currentRevision).toBe(1000);
   expect(show(store, rangeOf("\0", toTheEnd))).toEqual(["a=@2/2/1"]);
+});
+
+test("counters count operations as etcd's metrics do", () => {
+  const store = Store.open(new MemoryBackend());
+  let compacted = 0;
+  store.onCompacted = (revision) => (compacted = revision);
+  store.applyPut(putOf("a", "12"));
+  store.applyPut(putOf("a", "3", { prevKv: true }));
+  store.applyTxn(txnOf([putOp("b", "4"), deleteOp("a"), rangeOp("b")]), true);
+  store.range(rangeOf("a"));
+  store.compact(4);
+  runCompactions(store);
+  const { ranges, puts, deletes, txns, putBytes, compactedRows } = store.counters;
+  expect({ ranges, puts, deletes, txns, putBytes, compactedRows }).toEqual({
+    ranges: 3,
+    puts: 3,
+    deletes: 1,
+    txns: 2,
+    putBytes: 7,
+    compactedRows: 2,
+  });
+  expect(compacted).toBe(4);
 });

@@ -22,7 +22,7 @@ import type {
 } from "../wire/hot/types.ts";
 import type { Change, Revision } from "./change.ts";
 import { Compaction, type StepResult } from "./compaction.ts";
-import { Core } from "./core.ts";
+import { Core, type StoreCounters } from "./core.ts";
 import { CompactionHashes, HashJob, type KeyValueHash } from "./hash.ts";
 import { eventsSince } from "./history.ts";
 import type { HashSeed } from "./index/key-hash.ts";
@@ -108,6 +108,15 @@ export class Store {
   /** Called when {@link stepCompaction} has something to do (again). Set by the server. */
   set onWork(callback: (() => void) | undefined) {
     this.#core.onWork = callback;
+  }
+
+  /** Called when a compaction has finished, resumed ones included. Set by the server. */
+  set onCompacted(callback: ((revision: number) => void) | undefined) {
+    this.#core.onCompacted = callback;
+  }
+
+  get counters(): StoreCounters {
+    return this.#core.counters;
   }
 
   /**

@@ -132,6 +132,7 @@ function comparePath(core: Core, txn: TxnRequest, path: boolean[]): void {
 /** A compare holds when it does for every key of its range; without any key it compares with zeros, and a value never fits. */
 function holds(core: Core, compare: Compare): boolean {
   const { ranges, list } = core;
+  core.counters.ranges++;
   list.clear();
   const count = ranges.collect(compare.key, compare.rangeEnd, core.currentRevision, 0, list);
   if (count === 0) return compare.target !== CompareTarget.Value && isResult(compare, order(core, compare, -1, 0, 0));
@@ -265,6 +266,7 @@ function executePut(core: Core, write: WriteTxn, request: PutRequest): PutRespon
     write.put(request.key, value, lease);
     return noPrevious;
   }
+  core.counters.ranges++;
   const previous = currentRow(core, request.key, write.readRevision);
   if (request.ignoreValue || request.ignoreLease) {
     if (previous === undefined) return undefined;
@@ -286,6 +288,7 @@ function executeDeleteRange(core: Core, write: WriteTxn, request: DeleteRangeReq
 
 function rowsOf(core: Core, key: Uint8Array, rangeEnd: Uint8Array, main: number): Uint8Array[] {
   const { ranges, rows, list } = core;
+  core.counters.ranges++;
   list.clear();
   const count = ranges.collect(key, rangeEnd, main, 0, list);
   const kvs: Uint8Array[] = [];

@@ -16,6 +16,8 @@ export class WriteTxn {
   #isOpen = false;
   #begin = 0;
   #changeCount = 0;
+  #operations = 0;
+  #rangesBefore = 0;
   /** Collected only for a hub that listens. */
   #changes: Change[] | undefined = undefined;
 
@@ -37,6 +39,8 @@ export class WriteTxn {
     this.#isOpen = true;
     this.#begin = this.#core.currentRevision;
     this.#changeCount = 0;
+    this.#operations = 0;
+    this.#rangesBefore = this.#core.counters.ranges;
     this.#changes = this.#core.onCommit === undefined ? undefined : [];
     return this;
   }
@@ -44,7 +48,10 @@ export class WriteTxn {
   /** Returns the main revision of the transaction. `key` and `value` are borrowed. */
   put(key: Uint8Array, value: Uint8Array, leaseId: bigint): number {
     assert(this.#isOpen, "put outside of a write transaction");
-    const { index, leases, pairs } = this.#core;
+    const { index, leases, pairs, counters } = this.#core;
+    counters.puts++;
+    counters.putBytes += key.length + value.length;
+    this.#operations++;
     const main = this.#begin + 1;
     const sub = this.#changeCount++;
     const known = index.find(key);
@@ -72,6 +79,8 @@ export class WriteTxn {
   /** Deletes the live keys of the range (empty `rangeEnd`: one key; one zero byte: to the end); returns how many. */
   deleteRange(key: Uint8Array, rangeEnd: Uint8Array): number {
     assert(this.#isOpen, "delete outside of a write transaction");
+    this.#core.counters.deletes++;
+    this.#operations++;
     const doomed = this.#doomed;
     doomed.clear();
     const count = this.#core.ranges.collect(key, rangeEnd, this.readRevision, 0, doomed);
@@ -83,6 +92,8 @@ export class WriteTxn {
   end(): number {
     assert(this.#isOpen, "end without begin");
     this.#isOpen = false;
+    const { counters } = this.#core;
+    if (this.#operations + counters.ranges - this.#rangesBefore > 1) counters.txns++;
     if (this.#changeCount === 0) return this.#begin;
     const main = this.#begin + 1;
     this.#core.currentRevision = main;
