@@ -1,6 +1,10 @@
 /**
  * The test bench of the interaction traces: nodes with storage in memory, messages in flight, queues of storage work, all
- * driven by commands. The language is described beside the traces that come with etcd-io/raft's.
+ * driven by commands. The language is that of etcd-io/raft's traces (rafttest), with additions for traces of our own:
+ *
+ * - `read-index ID CONTEXT`: asks the node for a read state.
+ * - `report-snapshot ID ID2 ok=B`: tells the first node whether the snapshot for the second was sent.
+ * - options of `add-nodes`: `max-message-size=N`, `max-uncommitted-size=N`, `inflight-bytes=N`.
  */
 import { emptyBytes } from "../../src/base/bytes.ts";
 import { parseConfChanges } from "../../src/raft/confchange/notation.ts";
@@ -110,6 +114,12 @@ export class InteractionBench {
         return this.#first(step).raft.propose(new TextEncoder().encode(args[1].key));
       case "propose-conf-change":
         return this.#first(step).raft.proposeConfChange(parseConfChangeCommand(step));
+      case "read-index":
+        return this.#first(step).raft.readIndex(new TextEncoder().encode(args[1].key));
+      case "report-snapshot": {
+        const [from, to] = this.#named(step);
+        return from.raft.reportSnapshot(to.raft.id, toBoolean(this.#option(step, "ok")));
+      }
       case "report-unreachable": {
         const nodes = this.#named(step);
         if (nodes.length !== 2) {

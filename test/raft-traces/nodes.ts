@@ -102,6 +102,15 @@ function readOption({ key, values }: Argument, options: Partial<RaftConfig>): st
     case "inflight":
       options.inflightCountMax = toInteger(value);
       break;
+    case "inflight-bytes":
+      options.inflightBytesMax = toInteger(value);
+      break;
+    case "max-message-size":
+      options.messageBytesMax = toInteger(value);
+      break;
+    case "max-uncommitted-size":
+      options.uncommittedBytesMax = toInteger(value);
+      break;
     case "async-storage-writes":
       options.asyncStorageWrites = toBoolean(value);
       break;
