@@ -140,7 +140,7 @@ function observe(member: Member, expected: Shows): Shows {
       .map((id) => ({
         id: String(id),
         granted_ttl: String(lessor.lookup(id)!.ttlSeconds),
-        keys: lessor.keysOf(id).map(base64),
+        keys: lessor.keysOf(id).map(base64).sort(), // as recorded: by text
       })),
     members: membership.members().map((known) => ({
       ID: String(known.id),

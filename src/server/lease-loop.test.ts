@@ -1,0 +1,136 @@
+import { beforeEach, expect, test } from "vitest";
+import { ManualClock } from "../../test/support/manual-clock.ts";
+import { MemoryBackend } from "../../test/support/memory-backend.ts";
+import { Lessor } from "../lease/lessor.ts";
+import { Store } from "../mvcc/store.ts";
+import { createStderrLogger } from "../platform/node/index.ts";
+import { EtcdError } from "../wire/errors.ts";
+import { LeaseCheckpointRequest, LeaseRevokeRequest } from "../wire/gen/etcdserverpb/rpc.ts";
+import { LeaseLoop } from "./lease-loop.ts";
+import type { ProposalCallback } from "./member.ts";
+
+interface Proposed {
+  readonly kind: string;
+  readonly request: Uint8Array;
+  readonly callback: ProposalCallback;
+}
+
+let clock: ManualClock;
+let lessor: Lessor;
+let proposed: Proposed[];
+let loop: LeaseLoop;
+let isConfirmed: boolean;
+
+beforeEach(() => {
+  clock = new ManualClock();
+  const backend = new MemoryBackend();
+  lessor = Lessor.open(backend, {
+    minTtlSeconds: 2,
+    persistCheckpoints: true,
+    checkpointIntervalMs: 300_000,
+    expiredRetryMs: 7_000,
+  });
+  Store.open(backend, lessor);
+  proposed = [];
+  isConfirmed = true;
+  loop = new LeaseLoop({
+    lessor,
+    clock,
+    log: createStderrLogger("fatal"),
+    checkpoints: true,
+    requestTimeoutMs: 7_000,
+    propose: (kind, request, callback) => void proposed.push({ kind, request, callback }),
+    readIndex: (callback) => callback(isConfirmed ? undefined : new EtcdError("timeout")),
+  });
+});
+
+const grant = (id: bigint, ttlSeconds: number): unknown => lessor.grant(id, ttlSeconds, clock.monotonic());
+const revoked = (): bigint[] => proposed.map(({ request }) => LeaseRevokeRequest.decode(request).ID);
+
+/** As if the entry had been applied. */
+function applyRevoke(entry: Proposed): void {
+  lessor.revoke(LeaseRevokeRequest.decode(entry.request).ID);
+  entry.callback(undefined, undefined);
+}
+
+function renew(id: bigint): { outcome: string | number | undefined } {
+  const state: { outcome: string | number | undefined } = { outcome: undefined };
+  loop.renew(id, (error, ttl) => (state.outcome = error?.reason ?? ttl));
+  return state;
+}
+
+test("only the primary revokes, and only after it has made sure that it leads", () => {
+  grant(1n, 10);
+  clock.advance(60_000);
+  expect(proposed).toEqual([]);
+  lessor.promote(1_000, clock.monotonic());
+  isConfirmed = false;
+  clock.advance(12_000);
+  expect(proposed).toEqual([]);
+  isConfirmed = true;
+  clock.advance(7_500);
+  expect(revoked()).toEqual([1n]);
+  applyRevoke(proposed[0]);
+  expect(loop.expired).toBe(1);
+  expect(lessor.leaseCount).toBe(0);
+});
+
+test("at most 16 revocations are on their way, and the rest follows as they are done", () => {
+  lessor.promote(1_000, clock.monotonic());
+  for (let id = 1n; id <= 40n; id++) grant(id, 2);
+  clock.advance(2_500);
+  expect(proposed).toHaveLength(16);
+  for (let done = 0; done < 40; done++) applyRevoke(proposed[done]);
+  expect(revoked()).toHaveLength(40);
+  expect(lessor.leaseCount).toBe(0);
+});
+
+test("a revocation that fails is tried again after a while", () => {
+  lessor.promote(1_000, clock.monotonic());
+  grant(1n, 2);
+  clock.advance(2_500);
+  proposed[0].callback(new EtcdError("timeout"), undefined);
+  clock.advance(5_000);
+  expect(proposed).toHaveLength(1);
+  clock.advance(3_000);
+  expect(revoked()).toEqual([1n, 1n]);
+});
+
+test("a renewal of a lease that is over waits for its revocation, and then finds nothing", () => {
+  lessor.promote(1_000, clock.monotonic());
+  grant(1n, 2);
+  clock.advance(2_500);
+  const late = renew(1n);
+  expect(late.outcome).toBeUndefined();
+  applyRevoke(proposed[0]);
+  clock.advance(0);
+  expect(late.outcome).toBe("leaseNotFound");
+});
+
+test("a renewal without a primary waits for one, but not for ever", () => {
+  grant(1n, 10);
+  const early = renew(1n);
+  clock.advance(100);
+  lessor.promote(1_000, clock.monotonic());
+  clock.advance(50);
+  expect(early.outcome).toBe(10);
+  lessor.demote();
+  const never = renew(1n);
+  clock.advance(7_100);
+  expect(never.outcome).toBe("timeout");
+  const stopped = renew(1n);
+  loop.stop();
+  clock.advance(50);
+  expect(stopped.outcome).toBe("stopped");
+});
+
+test("long leases are checkpointed, and a renewal takes the checkpoint back first", () => {
+  lessor.promote(0, clock.monotonic());
+  grant(1n, 1_000);
+  clock.advance(300_500);
+  expect(proposed.map(({ kind }) => kind)).toEqual(["leaseCheckpoint"]);
+  expect(LeaseCheckpointRequest.decode(proposed[0].request).checkpoints).toEqual([{ ID: 1n, remainingTTL: 700n }]);
+  lessor.checkpoint(1n, 700, clock.monotonic());
+  renew(1n);
+  expect(LeaseCheckpointRequest.decode(proposed[1].request).checkpoints).toEqual([{ ID: 1n, remainingTTL: 0n }]);
+});
