@@ -3,9 +3,8 @@
  * control in both directions and the frames that keep the connection alive. It knows nothing of gRPC.
  *
  * Receiving: a chunk is borrowed; whole frames are handled where they lie, a partial one is copied and completed by the
- * next chunk. Sending: frames go straight into the {@link Output}. A stream that cannot send at once (a window is
- * exhausted, the socket is full, the data is long) queues; queued streams are served in turn, a slice each, at most
- * {@link turnBytes} per turn of the loop, so that one long answer delays nobody.
+ * next chunk. Sending: frames go straight into the {@link Output}. A stream that cannot send at once queues, and the
+ * {@link SendScheduler} serves the queued streams in turn.
  *
  * Errors: a {@link ConnectionError} thrown anywhere in the frame loop ends the connection with GOAWAY; a stream error
  * resets its stream. What a peer may do how often is in `limits.ts`.
@@ -39,13 +38,10 @@ import { type Http2Limits, RateMeter } from "./limits.ts";
 import { type BufferPool, type FlushQueue, Output } from "./output.ts";
 import { PartialFrame } from "./partial-frame.ts";
 import { clientPreface } from "./preface.ts";
+import { SendScheduler, sliceBytes } from "./send-scheduler.ts";
 import type { Http2Stream, StreamEnd } from "./stream.ts";
 import { StreamTable } from "./stream-table.ts";
 
-/** Most queued bytes one stream sends before the next one has its turn. */
-const sliceBytes = 64 * 1024;
-/** Most queued bytes sent by one connection in one turn of the loop. */
-const turnBytes = 128 * 1024;
 /** After GOAWAY and our FIN the peer has this long to close before we do. */
 const lingerMs = 1000;
 /** What a session tells its server or client. */
@@ -117,14 +113,10 @@ export class Http2Session {
   readonly #closedStreams = new ClosedStreams();
 
   // Flow control of the connection.
-  #sendWindow = defaultWindowSize;
+  /** What the peer lets us send on the whole connection. */
+  sendWindow = defaultWindowSize;
   #receivedBytes = 0;
-  #queuedBytes = 0;
-  /** Streams with queued data and an open stream window, served from the head. */
-  #waiting: Http2Stream[] = [];
-  #waitingHead = 0;
-  #pumpScheduled = false;
-  #pumping = false;
+  readonly #scheduler: SendScheduler;
 
   // End.
   #closing = false;
@@ -149,6 +141,7 @@ export class Http2Session {
     this.#limits = limits;
     this.#isServer = options.role === "server";
     this.#prefaceDone = this.#isServer ? 0 : clientPreface.length;
+    this.#scheduler = new SendScheduler(this, clock);
     this.#block = new HeaderBlock(limits);
     this.#decoder = new HpackDecoder({ maxListSize: limits.maxHeaderListSize });
     this.now = clock.monotonic();
@@ -184,7 +177,7 @@ export class Http2Session {
 
   /** Bytes queued in streams, waiting for windows or the socket. */
   get queuedBytes(): number {
-    return this.#queuedBytes;
+    return this.#scheduler.queuedBytes;
   }
 
   /** The highest stream the peer opened. */
@@ -412,7 +405,10 @@ export class Http2Session {
     const limits = this.#limits;
     if (selfDependent) this.#streamError(id, ErrorCode.protocolError);
     else if (list.truncated) this.#streamError(id, ErrorCode.frameSizeError);
-    else if (this.#streams.count >= limits.maxConcurrentStreams || this.#queuedBytes > limits.refuseAboveQueuedBytes) {
+    else if (
+      this.#streams.count >= limits.maxConcurrentStreams ||
+      this.#scheduler.queuedBytes > limits.refuseAboveQueuedBytes
+    ) {
       this.#streamError(id, ErrorCode.refusedStream);
     } else {
       this.#owner.accept(this, id, list, endStream);
@@ -469,7 +465,7 @@ export class Http2Session {
     const { output } = this;
     output.position = writeFrameHeader(output.bytes, output.position, 0, FrameType.settings, Flag.ack, 0);
     this.#owner.settingsReceived(this);
-    this.#pump();
+    this.#scheduler.run();
   }
 
   #applySetting(id: number, value: number): void {
@@ -507,7 +503,7 @@ export class Http2Session {
         throw new ConnectionError(ErrorCode.flowControlError, "INITIAL_WINDOW_SIZE overflows a window");
       }
       stream.sendWindow += change;
-      this.#list(stream);
+      this.#scheduler.line(stream);
     }
   }
 
@@ -548,8 +544,8 @@ export class Http2Session {
     const increment = readUint31(bytes, start);
     if (id === 0) {
       if (increment === 0) throw new ConnectionError(ErrorCode.protocolError, "WINDOW_UPDATE of 0");
-      this.#sendWindow += increment;
-      if (this.#sendWindow > maxWindowSize) throw new ConnectionError(ErrorCode.flowControlError, "window overflow");
+      this.sendWindow += increment;
+      if (this.sendWindow > maxWindowSize) throw new ConnectionError(ErrorCode.flowControlError, "window overflow");
     } else {
       const stream = this.#streams.get(id);
       if (stream === undefined) {
@@ -562,9 +558,9 @@ export class Http2Session {
         return;
       }
       stream.sendWindow += increment;
-      this.#list(stream);
+      this.#scheduler.line(stream);
     }
-    this.#pump();
+    this.#scheduler.run();
   }
 
   /** A frame for a stream that is not open: the end of the connection when it never was. */
@@ -610,7 +606,7 @@ export class Http2Session {
     return (
       stream.queuedBytes === 0 &&
       size <= stream.sendWindow &&
-      size <= this.#sendWindow &&
+      size <= this.sendWindow &&
       size <= this.peerMaxFrameSize &&
       !this.output.blocked
     );
@@ -624,7 +620,7 @@ export class Http2Session {
     const { output } = this;
     output.reserve(frameHeaderSize + size);
     stream.sendWindow -= size;
-    this.#sendWindow -= size;
+    this.sendWindow -= size;
     this.framesSent++;
     const flags = endStream ? Flag.endStream : Flag.none;
     output.position = writeFrameHeader(output.bytes, output.position, size, FrameType.data, flags, stream.id);
@@ -662,21 +658,17 @@ export class Http2Session {
 
   /** Queues a piece of a stream's data, which belongs to the session from now on; call {@link pumpStream} after the last piece. */
   enqueue(stream: Http2Stream, piece: Uint8Array): void {
-    if (piece.length === 0 || stream.closed) return;
-    if (stream.queue === undefined) stream.queue = [piece];
-    else stream.queue.push(piece);
-    stream.queuedBytes += piece.length;
-    this.#queuedBytes += piece.length;
+    if (piece.length > 0 && !stream.closed) this.#scheduler.enqueue(stream, piece);
   }
 
   /** Sends of a stream's queue what may go at once; the rest follows as windows and socket allow. */
   pumpStream(stream: Http2Stream): void {
-    if (this.#queuedBytes > this.#limits.maxQueuedBytes) {
+    if (this.#scheduler.queuedBytes > this.#limits.maxQueuedBytes) {
       this.fail(ErrorCode.enhanceYourCalm, "too much data waits for a slow reader");
       return;
     }
-    this.#list(stream);
-    this.#pump();
+    this.#scheduler.line(stream);
+    this.#scheduler.run();
   }
 
   /** Ends our side with an empty DATA frame. */
@@ -851,9 +843,7 @@ export class Http2Session {
 
   #remove(stream: Http2Stream, reset: boolean): void {
     stream.closed = true;
-    this.#queuedBytes -= stream.queuedBytes;
-    stream.queuedBytes = 0;
-    stream.queue = undefined;
+    this.#scheduler.drop(stream);
     this.#streams.delete(stream);
     this.#closedStreams.add(stream.id, reset);
     if (this.#streams.count === 0) this.#owner.streamsGone(this);
@@ -865,103 +855,12 @@ export class Http2Session {
       this.#remove(stream, false);
       stream.onAborted(end, ErrorCode.cancel);
     }
-    this.#waiting = [];
-    this.#waitingHead = 0;
-  }
-
-  #list(stream: Http2Stream): void {
-    if (stream.listed || stream.queuedBytes === 0 || stream.sendWindow <= 0) return;
-    stream.listed = true;
-    this.#waiting.push(stream);
+    this.#scheduler.clear();
   }
 
   #drained(): void {
     this.output.drained();
-    this.#pump();
-  }
-
-  /** Serves the waiting streams in turn until a window, the socket or this turn's budget is exhausted. */
-  #pump(): void {
-    if (this.#pumping || this.#waiting.length === this.#waitingHead) return;
-    this.#pumping = true;
-    let budget = turnBytes;
-    while (this.#waitingHead < this.#waiting.length && this.#sendWindow > 0 && budget > 0 && !this.output.blocked) {
-      const stream = this.#waiting[this.#waitingHead++];
-      stream.listed = false;
-      if (!stream.closed) {
-        budget -= this.#sendSlice(stream, Math.min(budget, sliceBytes));
-        this.#list(stream);
-      }
-      if (this.#waitingHead > 1024) {
-        this.#waiting.splice(0, this.#waitingHead);
-        this.#waitingHead = 0;
-      }
-    }
-    if (this.#waitingHead === this.#waiting.length) {
-      this.#waiting.length = 0;
-      this.#waitingHead = 0;
-    } else if (budget <= 0) {
-      this.#schedulePump();
-    }
-    this.#pumping = false;
-  }
-
-  #schedulePump(): void {
-    if (this.#pumpScheduled) return;
-    this.#pumpScheduled = true;
-    this.#clock.nextTurn(() => {
-      this.#pumpScheduled = false;
-      if (!this.#closing) this.#pump();
-    });
-  }
-
-  /** Sends up to `most` bytes of a stream's queue; returns how many. */
-  #sendSlice(stream: Http2Stream, most: number): number {
-    let sent = 0;
-    while (stream.queuedBytes > 0 && sent < most) {
-      const size = Math.min(
-        stream.queuedBytes,
-        this.peerMaxFrameSize,
-        this.#sendWindow,
-        stream.sendWindow,
-        most - sent,
-      );
-      if (size <= 0) break;
-      this.beginData(stream, size, false);
-      this.#takeQueued(stream, size);
-      sent += size;
-      // `onQueueEmpty` may queue the next piece of a long answer.
-      if (stream.queuedBytes === 0) stream.onQueueEmpty();
-    }
-    return sent;
-  }
-
-  /** Moves `size` bytes from the head of a stream's queue to the output. */
-  #takeQueued(stream: Http2Stream, size: number): void {
-    const { output } = this;
-    const queue = stream.queue!;
-    let left = size;
-    while (left > 0) {
-      const piece = queue[stream.queueHead];
-      const take = Math.min(left, piece.length - stream.queueOffset);
-      output.bytes.set(piece.subarray(stream.queueOffset, stream.queueOffset + take), output.position);
-      output.position += take;
-      stream.queueOffset += take;
-      left -= take;
-      if (stream.queueOffset === piece.length) {
-        queue[stream.queueHead++] = emptyBytes;
-        stream.queueOffset = 0;
-      }
-    }
-    stream.queuedBytes -= size;
-    this.#queuedBytes -= size;
-    if (stream.queueHead === queue.length) {
-      stream.queue = undefined;
-      stream.queueHead = 0;
-    } else if (stream.queueHead > 256) {
-      queue.splice(0, stream.queueHead);
-      stream.queueHead = 0;
-    }
+    this.#scheduler.run();
   }
 
   #connectionClosed(_error: NetworkError | undefined): void {
