@@ -49,7 +49,7 @@ export class RawNode {
   /** What the last Ready said, to tell what changed. */
   #softState: SoftState;
   #hardState: HardState;
-  /** Without async storage writes: inputs that wait for `advance`. `undefined` when no Ready is out. */
+  /** Without async storage writes: inputs that wait for `advance`; empty when no Ready is out. */
   #stepsOnAdvance: Message[] = [];
 
   /** @throws {RaftConfigError} */
