@@ -15,6 +15,12 @@ export function decodeRequest<T>(decode: (bytes: Uint8Array) => T, bytes: Uint8A
     return decode(bytes);
   } catch (cause) {
     if (cause instanceof EtcdError) throw cause;
-    throw new EtcdError("unmarshalling", { cause, detail: cause instanceof Error ? cause.message : String(cause) });
+    throw new EtcdError("unmarshalling", { cause, detail: goText(cause) });
   }
+}
+
+/** The generated codecs have words of their own for a message that is cut short. */
+function goText(cause: unknown): string {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return text === "premature EOF" ? "unexpected EOF" : text;
 }

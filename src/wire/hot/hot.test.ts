@@ -164,11 +164,9 @@ test("TxnRequest: hot and generated codecs agree, nested and with zero operands"
 });
 
 function numbersAreSafe(message: unknown): boolean {
-  return (
-    JSON.stringify(message, (_key, value: unknown) =>
-      typeof value === "bigint" ? (BigInt(safe(value)) === value ? "ok" : "BIG") : value,
-    ).includes("BIG") === false
-  );
+  return !JSON.stringify(message, (_key, value: unknown) =>
+    typeof value === "bigint" ? (BigInt(safe(value)) === value ? "ok" : "BIG") : value,
+  ).includes("BIG");
 }
 
 test("an explicit empty range_end, an unknown field or an overlong varint never reaches the log", () => {
@@ -186,8 +184,9 @@ test.each([
   ["0aff", "unexpected EOF"],
   ["0affffffffffffffffff7f", "proto: integer overflow"],
   ["0aff ffffff 1f", "proto: negative length found during unmarshaling"],
-  ["0801", "proto: wrong wireType = 0 for field 1"],
-  ["0b", "proto: illegal wireType 3"],
+  ["0801", "proto: wrong wireType = 0 for field Key"],
+  ["0b", "proto: wrong wireType = 3 for field Key"],
+  ["7b", "proto: illegal wireType 3"],
   ["04", "proto: illegal tag 0 (wire type 4)"],
   ["7d0102", "unexpected EOF"],
 ])("malformed bytes %s are refused: %s", (input, text) => {
@@ -226,6 +225,22 @@ test("nesting has a limit that the stack does not notice", () => {
     message = Buffer.concat([Buffer.from([0x12]), varint(op.length), op]);
   }
   expect(() => decodeTxnRequest(message)).toThrow("etcdserver: too many operations in txn request");
+});
+
+test("a deep transaction with superfluous bytes is made canonical all the same", () => {
+  const nested = (innermost: Buffer, depth: number): Buffer => {
+    let message = innermost;
+    for (let level = 0; level < depth; level++) {
+      const op = Buffer.concat([Buffer.from([0x22]), varint(message.length), message]);
+      message = Buffer.concat([Buffer.from([0x12]), varint(op.length), op]);
+    }
+    return message;
+  };
+  const unknownField = Buffer.from("9a0600", "hex");
+  for (const depth of [1, 46, 47, 48, 49, 50, 128, txnDepthMax]) {
+    const odd = nested(unknownField, depth);
+    expect(hex(canonicalTxnRequest(odd, decodeTxnRequest(odd)))).toBe(hex(nested(Buffer.alloc(0), depth)));
+  }
 });
 
 function varint(value: number): Buffer {

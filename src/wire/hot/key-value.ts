@@ -11,6 +11,8 @@ import {
   writeNumberField,
 } from "./wire-writer.ts";
 
+const fields = [undefined, "Key", "CreateRevision", "ModRevision", "Version", "Value", "Lease"];
+
 /** Owned, exact size. */
 export function encodeKeyValue(kv: KeyValue): Uint8Array {
   const target = new Uint8Array(
@@ -56,7 +58,7 @@ export function decodeKeyValue(bytes: Uint8Array): KeyValue {
         kv.lease = reader.bigInt64();
         break;
       default:
-        reader.unknown(tag, 6);
+        reader.unknown(tag, fields);
     }
   }
   return kv;

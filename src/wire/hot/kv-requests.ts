@@ -20,6 +20,25 @@ import {
   writeNumberField,
 } from "./wire-writer.ts";
 
+const rangeFields = [
+  undefined,
+  "Key",
+  "RangeEnd",
+  "Limit",
+  "Revision",
+  "SortOrder",
+  "SortTarget",
+  "Serializable",
+  "KeysOnly",
+  "CountOnly",
+  "MinModRevision",
+  "MaxModRevision",
+  "MinCreateRevision",
+  "MaxCreateRevision",
+];
+const putFields = [undefined, "Key", "Value", "Lease", "PrevKv", "IgnoreValue", "IgnoreLease"];
+const deleteRangeFields = [undefined, "Key", "RangeEnd", "PrevKv"];
+
 export function decodeRangeRequest(bytes: Uint8Array): RangeRequest {
   return readRangeRequest(new WireReader(bytes));
 }
@@ -84,7 +103,7 @@ export function readRangeRequest(reader: WireReader): RangeRequest {
         request.maxCreateRevision = reader.int64();
         break;
       default:
-        reader.unknown(tag, 13);
+        reader.unknown(tag, rangeFields);
     }
   }
   return request;
@@ -163,7 +182,7 @@ export function readPutRequest(reader: WireReader): PutRequest {
         ignoreLease = reader.bool();
         break;
       default:
-        reader.unknown(tag, 6);
+        reader.unknown(tag, putFields);
     }
   }
   return { key, value, lease, prevKv, ignoreValue, ignoreLease };
@@ -220,7 +239,7 @@ export function readDeleteRangeRequest(reader: WireReader): DeleteRangeRequest {
         request.prevKv = reader.bool();
         break;
       default:
-        reader.unknown(tag, 3);
+        reader.unknown(tag, deleteRangeFields);
     }
   }
   return request;

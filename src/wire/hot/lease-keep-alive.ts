@@ -9,7 +9,7 @@ export function decodeLeaseKeepAliveRequest(bytes: Uint8Array): bigint {
   while (reader.hasMore) {
     const tag = reader.tag();
     if (tag === 0x08) id = reader.bigInt64();
-    else reader.unknown(tag, 1);
+    else reader.unknown(tag, [undefined, "ID"]);
   }
   return id;
 }

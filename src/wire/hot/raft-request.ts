@@ -86,6 +86,23 @@ type Body =
   | { readonly kind: "downgradeVersionTest"; readonly downgradeVersionTest: rpc.DowngradeVersionTestRequest }
   | { readonly kind: AuthKind; readonly payload: Uint8Array };
 
+const headerFields = [undefined, "ID", "Username", "AuthRevision"];
+/** Those below the header; a later one with a wrong wire type passes as not known. */
+const requestFields = [
+  undefined,
+  "ID",
+  "V2",
+  "Range",
+  "Put",
+  "DeleteRange",
+  "Txn",
+  "Compaction",
+  "LeaseGrant",
+  "LeaseRevoke",
+  "Alarm",
+  "LeaseCheckpoint",
+];
+
 const headerTag = (100 << 3) | WireType.Bytes;
 
 /**
@@ -100,7 +117,8 @@ export function encodeRaftRequest(kind: RequestKind, request: Uint8Array, header
   const userSize = username === undefined ? 0 : 1 + sizeOfVarint(username.length) + username.length;
   const headerSize = sizeOfBigField(header.id) + userSize + sizeOfBigField(header.authRevision);
   const requestSize = sizeOfVarint(tag) + sizeOfVarint(request.length) + request.length;
-  const target = new Uint8Array(requestSize + sizeOfVarint(headerTag) + sizeOfVarint(headerSize) + headerSize);
+  // From the shared pool, completely written: a buffer of its own costs several times the encoding.
+  const target = Buffer.allocUnsafe(requestSize + sizeOfVarint(headerTag) + sizeOfVarint(headerSize) + headerSize);
   let at = field < 100 ? writeRequest(target, 0, tag, request) : 0;
   at = writeVarint(target, at, headerTag);
   at = writeVarint(target, at, headerSize);
@@ -141,7 +159,7 @@ export function decodeRaftRequest(bytes: Uint8Array): RaftRequest {
         if (inner === 0x08) headerId = reader.bigUint64();
         else if (inner === 0x12) username = Buffer.from(reader.view()).toString();
         else if (inner === 0x18) authRevision = reader.bigUint64();
-        else reader.unknown(inner, 3);
+        else reader.unknown(inner, headerFields);
       }
       reader.leave(outer);
     } else if ((tag & 7) === WireType.Bytes) {
@@ -149,7 +167,7 @@ export function decodeRaftRequest(bytes: Uint8Array): RaftRequest {
       body = readBody(reader, tag >>> 3) ?? body;
       reader.leave(outer);
     } else {
-      reader.unknown(tag, 11);
+      reader.unknown(tag, requestFields);
     }
   }
   return { id: ownId === 0n ? headerId : ownId, username, authRevision, ...body };

@@ -28,8 +28,28 @@ import {
   writeVarint64,
 } from "./wire-writer.ts";
 
-/** Nesting beyond this is refused before the stack is: `--max-txn-ops` (128) allows less anyway. */
-export const txnDepthMax = 90;
+/**
+ * Nesting beyond this is refused before the stack is. Each level takes at least one from what `--max-txn-ops` (128)
+ * allows, so that etcd refuses it as well, with the same error.
+ */
+export const txnDepthMax = 512;
+/** The generated codec nests 100 messages and no more; a transaction in a transaction takes two. */
+const generatedDepthMax = 48;
+
+const txnFields = [undefined, "Compare", "Success", "Failure"];
+const opFields = [undefined, "RequestRange", "RequestPut", "RequestDeleteRange", "RequestTxn"];
+const compareFields: (string | undefined)[] = [
+  undefined,
+  "Result",
+  "Target",
+  "Key",
+  "Version",
+  "CreateRevision",
+  "ModRevision",
+  "Value",
+  "Lease",
+];
+compareFields[64] = "RangeEnd";
 
 const none: RequestOp = { kind: "none" };
 
@@ -50,7 +70,7 @@ export function readTxnRequest(reader: WireReader, depth: number): TxnRequest {
       else request.failure.push(readRequestOp(reader, depth));
       reader.leave(outer);
     } else {
-      reader.unknown(tag, 3);
+      reader.unknown(tag, txnFields);
     }
   }
   return request;
@@ -61,7 +81,7 @@ function readRequestOp(reader: WireReader, depth: number): RequestOp {
   while (reader.hasMore) {
     const tag = reader.tag();
     if (tag !== 0x0a && tag !== 0x12 && tag !== 0x1a && tag !== 0x22) {
-      reader.unknown(tag, 4);
+      reader.unknown(tag, opFields);
       continue;
     }
     const outer = reader.enter();
@@ -123,7 +143,7 @@ function readCompare(reader: WireReader): Compare {
         compare.rangeEnd = reader.view();
         break;
       default:
-        reader.unknown(tag, 8);
+        reader.unknown(tag, compareFields);
     }
   }
   return compare;
@@ -167,7 +187,17 @@ export function encodeTxnRequest(request: TxnRequest): Uint8Array {
 /** As `canonicalPutRequest`. */
 export function canonicalTxnRequest(bytes: Uint8Array, decoded: TxnRequest): Uint8Array {
   if (bytes.length === sizeOfTxnRequest(decoded)) return bytes;
+  // Deep and superfluous at once: encode what was decoded. Numbers beyond 2^53 come out saturated, which compares the same.
+  if (depthOf(decoded) > generatedDepthMax) return encodeTxnRequest(decoded);
   return rpc.TxnRequest.encode(rpc.TxnRequest.decode(bytes)).finish();
+}
+
+function depthOf(request: TxnRequest): number {
+  let inner = 0;
+  for (const ops of [request.success, request.failure]) {
+    for (const op of ops) if (op.kind === "txn") inner = Math.max(inner, depthOf(op.txn));
+  }
+  return inner + 1;
 }
 
 function sizeOfRequestOp(op: RequestOp): number {

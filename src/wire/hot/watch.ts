@@ -21,7 +21,8 @@ import {
 export function encodeEvent(type: EventType, kv: Uint8Array, prevKv?: Uint8Array): Uint8Array {
   const inner =
     sizeOfNumberField(type) + sizeOfLength(kv.length) + (prevKv === undefined ? 0 : sizeOfLength(prevKv.length));
-  const target = new Uint8Array(sizeOfLength(inner));
+  // From the shared pool, completely written: see encodeRaftRequest.
+  const target = Buffer.allocUnsafe(sizeOfLength(inner));
   target[0] = 0x5a;
   let at = writeVarint(target, 1, inner);
   at = writeNumberField(target, at, 0x08, type);

@@ -6,6 +6,7 @@
  */
 import { WireError } from "../wire-error.ts";
 import { emptyBytes } from "../../base/bytes.ts";
+import { toInt64, toUint64 } from "./words.ts";
 
 export const WireType = { Varint: 0, Fixed64: 1, Bytes: 2, StartGroup: 3, EndGroup: 4, Fixed32: 5 } as const;
 
@@ -15,6 +16,9 @@ const highOf53 = 0x20_0000;
 
 export class WireReader {
   readonly bytes: Uint8Array;
+  /** Kept apart for {@link view}: making a view this way costs half of `subarray`. */
+  readonly #buffer: ArrayBufferLike;
+  readonly #base: number;
   at: number;
   end: number;
   /** Halves of the last varint, as unsigned numbers. */
@@ -23,6 +27,8 @@ export class WireReader {
 
   constructor(bytes: Uint8Array, at = 0, end: number = bytes.length) {
     this.bytes = bytes;
+    this.#buffer = bytes.buffer;
+    this.#base = bytes.byteOffset;
     this.at = at;
     this.end = end;
   }
@@ -98,15 +104,13 @@ export class WireReader {
   /** An int64, exact. */
   bigInt64(): bigint {
     this.varint();
-    if (this.high === 0) return this.low === 0 ? 0n : BigInt(this.low);
-    return (BigInt(this.high | 0) << 32n) | BigInt(this.low);
+    return this.low === 0 && this.high === 0 ? 0n : toInt64(this.low, this.high);
   }
 
   /** A uint64, exact. */
   bigUint64(): bigint {
     this.varint();
-    if (this.high === 0) return this.low === 0 ? 0n : BigInt(this.low);
-    return (BigInt(this.high) << 32n) | BigInt(this.low);
+    return this.low === 0 && this.high === 0 ? 0n : toUint64(this.low, this.high);
   }
 
   /** An enum or int32: the low half, signed. */
@@ -133,8 +137,9 @@ export class WireReader {
   view(): Uint8Array {
     const length = this.length();
     if (length === 0) return emptyBytes;
-    this.at += length;
-    return this.bytes.subarray(this.at - length, this.at);
+    const start = this.at;
+    this.at = start + length;
+    return new Uint8Array(this.#buffer, this.#base + start, length);
   }
 
   /** Enters an embedded message; give the result to {@link leave}. */
@@ -170,11 +175,14 @@ export class WireReader {
     }
   }
 
-  /** A known field with another wire type than its own, or an unknown one: the former is malformed. */
-  unknown(tag: number, knownFieldMax: number): void {
-    if (tag >>> 3 <= knownFieldMax && (tag & 7) !== WireType.StartGroup && (tag & 7) !== WireType.EndGroup) {
-      throw new WireError(`proto: wrong wireType = ${tag & 7} for field ${tag >>> 3}`);
-    }
+  /**
+   * A field that no case took: one that is not known, or a known one with another wire type than its own.
+   *
+   * @param names - the known fields by number, in Go's spelling, which clients see in the error.
+   */
+  unknown(tag: number, names: readonly (string | undefined)[]): void {
+    const name = names[tag >>> 3];
+    if (name !== undefined) throw new WireError(`proto: wrong wireType = ${tag & 7} for field ${name}`);
     this.skip(tag);
   }
 

@@ -1,4 +1,5 @@
 /** Sizes and bytes of protobuf fields, written into a target that is large enough. Each writer returns the new offset. */
+import { highOf, lowOf } from "./words.ts";
 
 /** Bytes of a negative int64 varint. */
 const negativeSize = 10;
@@ -33,20 +34,18 @@ export function writeVarint(target: Uint8Array, offset: number, value: number): 
 
 /** @param value - any int64 or uint64. */
 export function sizeOfVarint64(value: bigint): number {
-  if (value >= 0n && value < 0x20_0000_0000_0000n) return sizeOfVarint(Number(value));
-  let rest = BigInt.asUintN(64, value);
-  let size = 1;
-  while (rest >= 0x80n) {
-    rest >>= 7n;
-    size++;
-  }
-  return size;
+  const high = highOf(value);
+  if (high === 0) return sizeOfVarint(lowOf(value));
+  if (high < 0x8) return 5;
+  if (high < 0x400) return 6;
+  if (high < 0x2_0000) return 7;
+  if (high < 0x100_0000) return 8;
+  return high < 0x8000_0000 ? 9 : 10;
 }
 
 export function writeVarint64(target: Uint8Array, offset: number, value: bigint): number {
-  const unsigned = BigInt.asUintN(64, value);
-  let low = Number(unsigned & 0xffff_ffffn);
-  let high = Number(unsigned >> 32n);
+  let low = lowOf(value);
+  let high = highOf(value);
   while (high > 0 || low >= 0x80) {
     target[offset++] = (low & 0x7f) | 0x80;
     low = ((low >>> 7) | (high << 25)) >>> 0;
