@@ -144,3 +144,10 @@ export const memberConfigDefaults = {
 export function memberConfig(changes: Partial<MemberConfig> = {}): MemberConfig {
   return { ...memberConfigDefaults, ...changes };
 }
+
+const REQUEST_TIMEOUT_BASE_MS = 5_000;
+
+/** How long a request may take inside the member: time for the disk, and for two elections on the way. */
+export function requestTimeoutMs(config: MemberConfig): number {
+  return REQUEST_TIMEOUT_BASE_MS + 2 * config.electionTimeoutMs;
+}

@@ -4,53 +4,46 @@
  *     start   state (leases, store, alarms) ► raft ► replay ► leader ► publish own attributes ► ready
  *     stop    refuse new requests ► finish what is in the log ► raft, WAL ► store, backend
  */
-import { AlarmStore } from "../alarm/alarm-store.ts";
 import type { Histogram } from "../base/histogram.ts";
-import { Lessor } from "../lease/lessor.ts";
 import { formatId } from "../membership/member.ts";
+import type { AlarmStore } from "../alarm/alarm-store.ts";
+import type { Lessor } from "../lease/lessor.ts";
+import type { Store } from "../mvcc/store.ts";
 import type { Membership } from "../membership/membership.ts";
 import { formatMinor, formatVersion, serverVersion } from "../membership/version.ts";
-import { Store } from "../mvcc/store.ts";
 import type { Timer } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { RawNode } from "../raft/raw-node.ts";
 import type { Backend } from "../storage/backend/backend.ts";
 import { EtcdError, type ReasonName } from "../wire/errors.ts";
-import { CompactionRequest } from "../wire/gen/etcdserverpb/rpc.ts";
 import { ClusterMemberAttrSetRequest } from "../wire/gen/membershippb/membership.ts";
 import type { RequestKind } from "../wire/hot/raft-request.ts";
 import { type Message, MessageType, NONE } from "../wire/raft/types.ts";
 import { ApplyDurations } from "./apply/apply-durations.ts";
 import { Applier } from "./apply/applier.ts";
-import { ConsistentIndex } from "./apply/consistent-index.ts";
 import { EntryApplier } from "./apply/entry-applier.ts";
 import { MembershipApplier } from "./apply/membership-applier.ts";
-import { startAutoCompaction } from "./auto-compaction.ts";
 import type { Bootstrapped } from "./bootstrap.ts";
-import { CompactionLoop } from "./compaction-loop.ts";
-import type { MemberConfig } from "./config.ts";
+import { Background } from "./background.ts";
+import { type MemberConfig, requestTimeoutMs } from "./config.ts";
 import { RequestIds } from "./ids.ts";
-import { LeaseLoop, type RenewCallback } from "./lease-loop.ts";
+import type { RenewCallback } from "./lease-loop.ts";
 import type { FatalCallback, Member, MemberCounters, ProposalCallback, RaftState, ReadCallback } from "./member.ts";
 import { Proposals } from "./proposals.ts";
-import { Quota } from "./quota.ts";
+import type { Quota } from "./quota.ts";
 import { RaftLoop } from "./raft-loop.ts";
 import { createRaftNode, RaftView } from "./raft-node.ts";
 import { ReadIndex } from "./read-index.ts";
-import { Snapshotter } from "./snapshotter.ts";
 import { SpaceAlarm } from "./space-alarm.ts";
-import { storageVersion, VersionMonitor } from "./version-monitor.ts";
+import { type MemberState, persistsCheckpoints } from "./state.ts";
+import { storageVersion } from "./version-monitor.ts";
 import type { WalMetrics } from "./wal-metrics.ts";
 
 /** Most committed entries that wait to be applied; further proposals are refused. */
 const APPLY_GAP_MAX = 5_000;
-const REQUEST_TIMEOUT_BASE_MS = 5_000;
-const LEASE_CHECKPOINT_INTERVAL_MS = 300_000;
 /** How long a stop waits for proposals that are in the log already. */
 const DRAIN_MS_MAX = 5_000;
-/** First version in which remaining lease times are always stored. */
-const CHECKPOINTS_PERSIST_SINCE_MINOR = 6;
 
 export class EtcdMember implements Member {
   readonly config: MemberConfig;
@@ -76,10 +69,7 @@ export class EtcdMember implements Member {
   readonly #reads: ReadIndex;
   readonly #loop: RaftLoop;
   readonly #applier: EntryApplier;
-  readonly #snapshotter: Snapshotter;
-  readonly #leases: LeaseLoop;
-  readonly #compactions: CompactionLoop;
-  readonly #versions: VersionMonitor;
+  readonly #background: Background;
   readonly #spaceAlarm: SpaceAlarm;
   readonly #timers: Timer[] = [];
   readonly #durations = new ApplyDurations();
@@ -93,77 +83,57 @@ export class EtcdMember implements Member {
   #stopped: Promise<void> | undefined;
   #hasFailed = false;
 
-  constructor(config: MemberConfig, platform: Platform, log: Logger, parts: Bootstrapped) {
+  constructor(config: MemberConfig, platform: Platform, bootstrapped: Bootstrapped, state: MemberState) {
     const { clock } = platform;
+    const log = platform.log.withCaller("server/etcd-member.ts");
     this.config = config;
     this.platform = platform;
     this.#log = log;
-    this.memberId = parts.memberId;
-    this.clusterId = parts.clusterId;
-    this.backend = parts.backend;
-    this.membership = parts.membership;
-    this.#wal = parts.wal;
-    this.walMetrics = parts.walMetrics;
-    this.requestTimeoutMs = REQUEST_TIMEOUT_BASE_MS + 2 * config.electionTimeoutMs;
-    const consistentIndex = new ConsistentIndex(this.backend);
-    this.lessor = Lessor.open(this.backend, {
-      minTtlSeconds: Math.ceil((1.5 * config.electionTimeoutMs) / 1000),
-      persistCheckpoints: this.#persistsCheckpoints(),
-      checkpointIntervalMs: config.leaseCheckpoint ? LEASE_CHECKPOINT_INTERVAL_MS : 0,
-      expiredRetryMs: this.requestTimeoutMs,
-    });
-    this.store = Store.open(this.backend, this.lessor, {
-      compactionBatchRows: config.compactionBatchLimit,
-      hashSeed: { low: platform.random.uint32(), high: platform.random.uint32() },
-      warn: (message, fields) => log.warn(message, fields),
-    });
-    log.info("kvstore restored", { "current-rev": this.store.currentRevision });
-    this.alarms = AlarmStore.open(this.backend);
-    this.quota = new Quota(this.backend, config.quotaBackendBytes);
-    this.quota.logTo(log, config.quotaBackendBytes);
-    this.#ids = new RequestIds(this.memberId, clock.now());
-    this.#node = createRaftNode({
+    this.memberId = bootstrapped.memberId;
+    this.clusterId = bootstrapped.clusterId;
+    this.walMetrics = bootstrapped.walMetrics;
+    this.#wal = bootstrapped.wal;
+    this.backend = state.backend;
+    this.membership = state.membership;
+    this.lessor = state.lessor;
+    this.store = state.store;
+    this.alarms = state.alarms;
+    this.quota = state.quota;
+    this.requestTimeoutMs = requestTimeoutMs(config);
+    const ids = new RequestIds(this.memberId, clock.now());
+    this.#ids = ids;
+    const node = createRaftNode({
       config,
       memberId: this.memberId,
-      storage: parts.storage,
+      storage: bootstrapped.storage,
       random: platform.random,
       log: platform.log.withCaller("raft"),
     });
-    this.#proposals = new Proposals({
-      ids: this.#ids,
-      node: this.#node,
-      timeoutMs: this.requestTimeoutMs,
-      requestBytesMax: config.maxRequestBytes,
-    });
-    const propose = this.propose.bind(this);
-    this.#reads = new ReadIndex({
-      ids: this.#ids,
-      log,
-      timeoutMs: this.requestTimeoutMs,
-      ask: (context) => this.#node.readIndex(context),
-    });
-    const { metadata } = parts.storage.snapshot();
+    this.#node = node;
+    const timeoutMs = this.requestTimeoutMs;
+    this.#proposals = new Proposals({ ids, node, timeoutMs, requestBytesMax: config.maxRequestBytes });
+    this.#reads = new ReadIndex({ ids, log, timeoutMs, ask: (context) => node.readIndex(context) });
     this.#applier = new EntryApplier({
-      consistentIndex,
-      applier: new Applier({ store: this.store, lessor: this.lessor, alarms: this.alarms, quota: this.quota, clock }),
+      ...state,
+      ids,
+      log,
+      proposals: this.#proposals,
+      applier: new Applier({ ...state, clock }),
       membershipApplier: new MembershipApplier({
         membership: this.membership,
         log,
-        onVersionLowered: () => this.#snapshotter.force(),
+        onVersionLowered: () => this.#background.snapshotter.force(),
       }),
-      membership: this.membership,
-      replayTable: parts.replayTable,
+      replayTable: bootstrapped.replayTable,
       maxLearners: config.maxLearners,
-      ids: this.#ids,
-      proposals: this.#proposals,
-      log,
-      applyConfChange: (change) => this.#node.applyConfChange(change),
+      position: bootstrapped.storage.snapshot().metadata,
+      applyConfChange: (change) => node.applyConfChange(change),
       onTermStarted: () => this.#onTermStarted(),
       withNoSpaceAlarm: (callback) => this.#spaceAlarm.raise(callback),
-      position: metadata,
     });
+    this.raft = new RaftView(node, this.#applier, this.membership);
     this.#loop = new RaftLoop(
-      { node: this.#node, storage: parts.storage, wal: parts.wal, clock },
+      { node, storage: bootstrapped.storage, wal: bootstrapped.wal, clock },
       {
         beforeReady: (nowMs) => this.#beforeReady(nowMs),
         applyEntry: (entry) => this.#applier.apply(entry),
@@ -175,46 +145,24 @@ export class EtcdMember implements Member {
         fatal: (error) => this.fail(error),
       },
     );
-    this.raft = new RaftView(this.#node, this.#applier, this.membership);
-    this.#snapshotter = new Snapshotter({
-      ...parts,
+    const propose = this.propose.bind(this);
+    const { memberId, alarms } = this;
+    this.#spaceAlarm = new SpaceAlarm({ memberId, alarms, quotaBytes: this.quota.limitBytes, log, propose });
+    this.#background = new Background({
       config,
-      clock,
+      platform,
       log,
-      consistentIndex,
+      bootstrapped,
+      state,
       applier: this.#applier,
-      disk: platform.disk,
+      propose,
+      readIndex: this.readIndex.bind(this),
+      isLeader: () => node.isLeader,
       fatal: (error) => this.fail(error),
     });
-    this.#leases = new LeaseLoop({
-      lessor: this.lessor,
-      clock,
-      log,
-      propose,
-      checkpoints: config.leaseCheckpoint,
-      requestTimeoutMs: this.requestTimeoutMs,
-      readIndex: this.readIndex.bind(this),
-    });
-    this.#spaceAlarm = new SpaceAlarm({
-      memberId: this.memberId,
-      alarms: this.alarms,
-      quotaBytes: this.quota.limitBytes,
-      log,
-      propose,
-    });
-    this.#compactions = new CompactionLoop(this.store, clock, config.compactionSleepIntervalMs);
-    this.#versions = new VersionMonitor({
-      memberId: this.memberId,
-      membership: this.membership,
-      backend: this.backend,
-      clock,
-      log,
-      propose,
-      isLeader: () => this.raft.isLeader,
-    });
     this.membership.onVersionChange = () => {
-      this.lessor.persistCheckpoints = this.#persistsCheckpoints();
-      clock.nextTurn(() => this.#unlessStopping(() => this.#versions.check()));
+      this.lessor.persistCheckpoints = persistsCheckpoints(config, this.membership);
+      clock.nextTurn(() => this.#unlessStopping(() => this.#background.versions.check()));
     };
   }
 
@@ -230,17 +178,6 @@ export class EtcdMember implements Member {
       "cluster-version": clusterVersion === undefined ? "to_be_decided" : formatMinor(clusterVersion),
     });
     this.#timers.push(clock.setTicker(() => this.#tick(), config.heartbeatIntervalMs));
-    const compaction = startAutoCompaction(config.autoCompaction, {
-      clock,
-      log: this.#log,
-      currentRevision: () => this.store.currentRevision,
-      isLeader: () => this.raft.isLeader,
-      compact: (revision, callback) => {
-        const request = CompactionRequest.encode({ revision: BigInt(revision), physical: false }).finish();
-        this.propose("compaction", request, callback);
-      },
-    });
-    if (compaction !== undefined) this.#timers.push(compaction);
     this.#publish();
     this.#loop.schedule();
   }
@@ -264,8 +201,8 @@ export class EtcdMember implements Member {
       slowApplies: this.#slowApplies,
       slowReadIndexes: this.#reads.slow,
       readIndexesFailed: this.#reads.failed,
-      leaseExpired: this.#leases.expired,
-      snapshotsSaved: this.#snapshotter.saved,
+      leaseExpired: this.#background.leases.expired,
+      snapshotsSaved: this.#background.snapshotter.saved,
     };
   }
 
@@ -302,7 +239,7 @@ export class EtcdMember implements Member {
   }
 
   renewLease(leaseId: bigint, callback: RenewCallback): void {
-    this.#leases.renew(leaseId, callback);
+    this.#background.leases.renew(leaseId, callback);
   }
 
   raiseNoSpaceAlarm(): void {
@@ -338,7 +275,7 @@ export class EtcdMember implements Member {
       await this.#drain();
       this.#quiesce();
     }
-    await this.#snapshotter.stop();
+    await this.#background.settled();
     await this.#loop.stop();
     await this.#wal.close();
     await this.backend.close();
@@ -357,18 +294,10 @@ export class EtcdMember implements Member {
   #quiesce(): void {
     this.#state = "stopping";
     for (const timer of this.#timers) timer.cancel();
-    this.#leases.stop();
-    this.#versions.stop();
-    this.#compactions.stop();
+    this.#background.stop();
     this.#proposals.failAll("stopped");
     this.#reads.failAll("stopped");
     this.#ready.reject(new EtcdError("stopped"));
-  }
-
-  #persistsCheckpoints(): boolean {
-    const { clusterVersion } = this.membership;
-    const always = clusterVersion !== undefined && clusterVersion.minor >= CHECKPOINTS_PERSIST_SINCE_MINOR;
-    return always || this.config.leaseCheckpointPersist;
   }
 
   #tick(): void {
@@ -392,7 +321,7 @@ export class EtcdMember implements Member {
 
   #afterApply(): void {
     this.#reads.release(this.#applier.appliedIndex);
-    this.#snapshotter.afterApply();
+    this.#background.snapshotter.afterApply();
     this.#campaignIfAlone();
   }
 
@@ -416,7 +345,7 @@ export class EtcdMember implements Member {
       this.#electedMs = this.platform.clock.monotonic();
     } else {
       this.lessor.demote();
-      this.#leases.demoted();
+      this.#background.leases.demoted();
     }
     this.#reads.leaderChanged();
     for (const callback of this.#leadershipCallbacks) callback();
@@ -427,7 +356,7 @@ export class EtcdMember implements Member {
     this.#reads.firstCommitInTerm(clock.monotonic());
     if (!this.#node.isLeader) return;
     this.lessor.promote(this.config.electionTimeoutMs, clock.monotonic());
-    clock.nextTurn(() => this.#unlessStopping(() => this.#versions.check()));
+    clock.nextTurn(() => this.#unlessStopping(() => this.#background.versions.check()));
   }
 
   #onEntryApplied(tookMs: number): void {

@@ -85,9 +85,13 @@ export class Snapshotter {
     this.#saving = this.#save(snapshot, this.#parts.backend.commit()).finally(() => (this.#saving = undefined));
   }
 
-  /** Waits for a snapshot that is being saved. */
-  async stop(): Promise<void> {
+  /** Stops purging. */
+  stop(): void {
     this.#purgeTimer.cancel();
+  }
+
+  /** Resolves when the snapshot that is being saved, if any, is saved. */
+  async settled(): Promise<void> {
     await this.#saving;
   }
 

@@ -5,6 +5,7 @@ import { bootstrap } from "./bootstrap.ts";
 import type { MemberConfig } from "./config.ts";
 import { EtcdMember } from "./etcd-member.ts";
 import type { Member } from "./member.ts";
+import { openState } from "./state.ts";
 
 const authRevisionKey = new Uint8Array(Buffer.from("authRevision", "latin1"));
 /** Counts changes of users and roles; etcd writes the first value outside the log, at any member's first start. */
@@ -17,23 +18,25 @@ const firstAuthRevision = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 1);
  * @throws {StartError} or {CorruptionError}: nothing runs then.
  */
 export async function startMember(config: MemberConfig, platform: Platform): Promise<Member> {
-  const log = platform.log.withCaller("server/start-member.ts");
-  // A backend that fails while the member is being built has nobody to tell yet; the member asks for it.
+  // A backend that fails before the member exists has nobody to tell yet.
   const early: { member?: EtcdMember; error?: Error } = {};
-  const onFatal = (error: Error): void => {
+  const bootstrapped = await bootstrap(config, platform, (error) => {
     early.error ??= error;
     early.member?.fail(error);
-  };
-  const parts = await bootstrap(config, platform, onFatal);
-  if (parts.backend.get(buckets.auth, authRevisionKey) === undefined) {
-    parts.backend.put(buckets.auth, authRevisionKey, firstAuthRevision);
+  });
+  const { backend, wal } = bootstrapped;
+  try {
+    if (early.error !== undefined) throw early.error;
+    if (backend.get(buckets.auth, authRevisionKey) === undefined) {
+      backend.put(buckets.auth, authRevisionKey, firstAuthRevision);
+    }
+    const member = new EtcdMember(config, platform, bootstrapped, openState(config, platform, bootstrapped));
+    early.member = member;
+    member.run();
+    return member;
+  } catch (error) {
+    await wal.close();
+    await backend.close();
+    throw error;
   }
-  const member = new EtcdMember(config, platform, log, parts);
-  early.member = member;
-  if (early.error !== undefined) {
-    await member.stop();
-    throw early.error;
-  }
-  member.run();
-  return member;
 }

@@ -1,0 +1,78 @@
+/** What a member does besides answering: each part on its own timer, all stopped together. */
+import type { Timer } from "../platform/clock.ts";
+import type { Logger } from "../platform/logger.ts";
+import type { Platform } from "../platform/platform.ts";
+import { CompactionRequest } from "../wire/gen/etcdserverpb/rpc.ts";
+import type { EntryApplier } from "./apply/entry-applier.ts";
+import { startAutoCompaction } from "./auto-compaction.ts";
+import type { Bootstrapped } from "./bootstrap.ts";
+import { CompactionLoop } from "./compaction-loop.ts";
+import { type MemberConfig, requestTimeoutMs } from "./config.ts";
+import { LeaseLoop } from "./lease-loop.ts";
+import type { Member } from "./member.ts";
+import { Snapshotter } from "./snapshotter.ts";
+import type { MemberState } from "./state.ts";
+import { VersionMonitor } from "./version-monitor.ts";
+
+export interface BackgroundParts {
+  readonly config: MemberConfig;
+  readonly platform: Platform;
+  readonly log: Logger;
+  readonly bootstrapped: Bootstrapped;
+  readonly state: MemberState;
+  readonly applier: EntryApplier;
+  readonly propose: Member["propose"];
+  readonly readIndex: Member["readIndex"];
+  readonly isLeader: () => boolean;
+  readonly fatal: (error: Error) => void;
+}
+
+export class Background {
+  readonly snapshotter: Snapshotter;
+  readonly leases: LeaseLoop;
+  readonly versions: VersionMonitor;
+  readonly #compactions: CompactionLoop;
+  readonly #autoCompaction: Timer | undefined;
+
+  constructor(parts: BackgroundParts) {
+    const { config, state, propose, log, isLeader } = parts;
+    const { clock, disk } = parts.platform;
+    this.snapshotter = new Snapshotter({ ...parts.bootstrapped, ...state, ...parts, clock, disk });
+    this.leases = new LeaseLoop({
+      ...parts,
+      clock,
+      lessor: state.lessor,
+      checkpoints: config.leaseCheckpoint,
+      requestTimeoutMs: requestTimeoutMs(config),
+    });
+    this.versions = new VersionMonitor({ ...state, ...parts, clock, memberId: parts.bootstrapped.memberId });
+    this.#compactions = new CompactionLoop(state.store, clock, config.compactionSleepIntervalMs);
+    this.#autoCompaction = startAutoCompaction(config.autoCompaction, {
+      clock,
+      log,
+      isLeader,
+      currentRevision: () => state.store.currentRevision,
+      compact: (revision, callback) => {
+        propose(
+          "compaction",
+          CompactionRequest.encode({ revision: BigInt(revision), physical: false }).finish(),
+          callback,
+        );
+      },
+    });
+  }
+
+  /** No timer runs after this. */
+  stop(): void {
+    this.leases.stop();
+    this.versions.stop();
+    this.#compactions.stop();
+    this.#autoCompaction?.cancel();
+    this.snapshotter.stop();
+  }
+
+  /** Resolves when a raft snapshot that is being saved is saved. */
+  settled(): Promise<void> {
+    return this.snapshotter.settled();
+  }
+}
