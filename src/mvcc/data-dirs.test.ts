@@ -9,12 +9,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { fixtureText, removeDirectory, temporaryDirectory, unpackFixture } from "../../test/support/fixture.ts";
 import { base64, rangeRequest } from "../../test/support/kv-json.ts";
-import { MemoryBackend } from "../../test/support/memory-backend.ts";
 import { Lessor } from "../lease/lessor.ts";
 import { createNodePlatform, createStderrLogger } from "../platform/node/index.ts";
-import { allBuckets, buckets } from "../storage/backend/bucket.ts";
-import { decodeRowKey } from "../storage/backend/row-key.ts";
-import { BoltDb } from "../storage/bbolt/db.ts";
+import { Backend } from "../storage/backend/backend.ts";
 import { EtcdError } from "../wire/errors.ts";
 import { Store } from "./store.ts";
 import { PairReader } from "./stored-pair.ts";
@@ -50,28 +47,9 @@ beforeAll(() => {
 
 afterAll(() => removeDirectory(work));
 
-/** Copies a database into the twin in memory. */
-function load(path: string): MemoryBackend {
-  const platform = createNodePlatform({ log: createStderrLogger("error") });
-  const db = BoltDb.open(platform.disk, path, { readOnly: true });
-  const tx = db.begin(false);
-  const backend = new MemoryBackend();
-  for (const bucket of allBuckets) {
-    const cursor = tx.bucket(bucket.bytes)!.cursor();
-    for (let found = cursor.first(); found; found = cursor.next()) {
-      const key = new Uint8Array(cursor.key);
-      const value = new Uint8Array(cursor.value);
-      if (bucket === buckets.key) {
-        const { main, sub, tombstone } = decodeRowKey(key);
-        backend.putRow(main, sub, tombstone, value);
-      } else {
-        backend.put(bucket, key, value);
-      }
-    }
-  }
-  tx.rollback();
-  db.close();
-  return backend;
+function openBackend(path: string): Promise<Backend> {
+  const { disk, clock, log } = createNodePlatform({ log: createStderrLogger("error") });
+  return Backend.open(disk, clock, log, path);
 }
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
@@ -135,11 +113,10 @@ const committed = [
   "member-churn",
 ];
 
-test.each(committed)("the database of %s shows what etcd showed", (name) => {
+test.each(committed)("the database of %s shows what etcd showed", async (name) => {
   const directory = join(work, name);
   unpackFixture(`data-dirs/${name}/data.tar.gz`, directory);
-  const backend = load(join(directory, "data/member/snap/db"));
-  removeDirectory(directory);
+  const backend = await openBackend(join(directory, "data/member/snap/db"));
   const lessor = Lessor.open(backend, { minTtlSeconds: 2, persistCheckpoints: false });
   const store = Store.open(backend, lessor);
   while (store.stepCompaction(100) !== "idle");
@@ -169,4 +146,6 @@ test.each(committed)("the database of %s shows what etcd showed", (name) => {
   expect(leases.sort(byId)).toEqual(
     shows.leases.map((lease) => ({ ...lease, keys: [...lease.keys].sort() })).sort(byId),
   );
+  await backend.close();
+  removeDirectory(directory);
 });

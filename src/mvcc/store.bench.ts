@@ -1,10 +1,13 @@
 /**
- * Speed and memory of the store: `node --expose-gc src/mvcc/store.bench.ts [keys] [backend]` on a Node that strips types, or the
- * compiled output. Rows lie in a plain array unless `backend` names a directory for a real database.
+ * Speed and memory of the store, bundled or compiled: `node --expose-gc store.bench.js [keys] [directory]`. Rows lie in a
+ * plain array, so that the store's own cost shows, unless a directory for a real database is given.
  *
  * Prints nanoseconds per operation (median of rounds) and the index's bytes per key with the time of a full collection.
  */
+import { join } from "node:path";
 import { performance } from "node:perf_hooks";
+import { createNodePlatform, createStderrLogger } from "../platform/node/index.ts";
+import { Backend } from "../storage/backend/backend.ts";
 import type { Bucket, PairVisitor, PinnedView, RowPosition, RowVisitor } from "../storage/backend/bucket.ts";
 import type { PutRequest, RangeRequest, TxnRequest } from "../wire/hot/types.ts";
 import type { RowStore } from "./row-store.ts";
@@ -104,13 +107,17 @@ function measure(name: string, operations: number, run: (operation: number) => v
 
 const keyCount = Number(process.argv[2] ?? 100_000);
 const keys = Array.from({ length: keyCount }, (_, number) => keyOf(number));
-const rows = new ArrayRows();
+const directory = process.argv[3];
+const { disk, clock, log } = createNodePlatform({ log: createStderrLogger("error") });
+const rows: RowStore =
+  directory === undefined ? new ArrayRows() : await Backend.open(disk, clock, log, join(directory, "bench.db"));
 const store = Store.open(rows);
 
 const loadStart = performance.now();
-for (const key of keys) {
+for (const [number, key] of keys.entries()) {
   put.key = key;
   store.applyPut(put);
+  if (number % 10_000 === 9999) await rows.commit();
 }
 const loaded = performance.now() - loadStart;
 console.log(`${keyCount} keys: first put of each ${((loaded / keyCount) * 1e6).toFixed(0)} ns`);
