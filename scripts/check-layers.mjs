@@ -42,7 +42,7 @@ const allowed = {
     "membership",
     "peer",
   ],
-  http: ["base", "platform", "wire", "server"],
+  http: ["base", "platform", "wire", "grpc", "alarm", "membership", "server"],
   client: ["base", "platform", "wire", "http2", "grpc"],
   cli: [
     "base",

@@ -13,7 +13,7 @@ import { runMember } from "./run-member.ts";
 import { resolveSettings, type Settings } from "./settings.ts";
 import { versionText } from "./version.ts";
 
-export async function main(args: readonly string[]): Promise<void> {
+async function main(args: readonly string[]): Promise<void> {
   const settings = readSettings(args);
   const log = openLog(settings);
   exitOnBugs(log);
@@ -107,3 +107,5 @@ function openLog({ values }: Settings): Logger {
     process.exit(error instanceof UnknownLevelError ? exitCodes.panicked : exitCodes.failed);
   }
 }
+
+void main(process.argv.slice(2));
