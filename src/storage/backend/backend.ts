@@ -1,9 +1,39 @@
-/** UNDER CONSTRUCTION: signatures first, so that the layers above compile. */
-import { InvariantError } from "../../base/assert.ts";
-import type { Clock } from "../../platform/clock.ts";
+/**
+ * The database of a member: etcd's buckets on a bbolt file, with writes collected in memory and committed in batches.
+ *
+ *     write ──► current stage ──(100 ms or 10,000 writes)──► closed stages ──merge in slices──► tree ──► fdatasync, meta, fdatasync
+ *     read  ──► current stage ─► closed stages ─► tree at its last commit
+ *
+ * Nothing here waits: a commit runs beside new writes, and what it writes stays readable from memory until it is durable.
+ * Losing the stages in a crash is fine: the log has the entries, and `consistent_index`, written by the pre-commit hook
+ * into the very batch that holds its effects, says from where to apply them again.
+ *
+ * See etcd server/storage/backend.
+ */
+import { assert } from "../../base/assert.ts";
+import { updateCrc32c } from "../../base/crc32c.ts";
+import type { Clock, Timer } from "../../platform/clock.ts";
 import type { Disk } from "../../platform/disk.ts";
 import type { Logger } from "../../platform/logger.ts";
-import type { BackendReader, Bucket, PairVisitor, PinnedView, RowPosition, RowVisitor } from "./bucket.ts";
+import { BoltDb, type BoltOptions, DatabaseLockedError } from "../bbolt/db.ts";
+import {
+  allBuckets,
+  buckets,
+  type BackendReader,
+  type Bucket,
+  type PairVisitor,
+  type PinnedView,
+  type RowPosition,
+  type RowVisitor,
+} from "./bucket.ts";
+import { copyDatabase, snapshotImage, type SnapshotImage } from "./copy.ts";
+import { Layer, LayeredReader } from "./layered-reader.ts";
+import { LoopPace } from "./loop-pace.ts";
+import { mergeStage } from "./merge.ts";
+import { Stage } from "./stage.ts";
+import { TreeReader } from "./tree-reader.ts";
+
+export type { SnapshotImage } from "./copy.ts";
 
 export interface BackendOptions {
   /** A commit starts at latest this long after a write. Default 100. */
@@ -20,119 +50,520 @@ export interface BackendOptions {
   readonly readOnly?: boolean;
   /** A write or sync failed: what was not durable may never be. The process must stop. */
   readonly onFatal?: (error: Error) => void;
+  /** Sees how long a commit or defragmentation took, for metrics. */
+  readonly onMeasured?: (what: BackendMeasure, seconds: number) => void;
 }
 
-/** A consistent image of the database file, as `Maintenance.Snapshot` sends it. */
-export interface SnapshotImage {
-  /** A multiple of the page size. */
-  readonly size: number;
-  /** Fills `target` from `position`; returns the count, short only at the end. */
-  read(target: Uint8Array, position: number): Promise<number>;
-  /** Releases the pinned pages. Idempotent. */
-  close(): void;
+export type BackendMeasure = "commit" | "merge" | "write" | "defragment";
+
+const batchIntervalMsDefault = 100;
+const batchLimitDefault = 10_000;
+const bufferBytesMaxDefault = 64 << 20;
+/** Closed stages that wait before a commit is called for: every read looks into each. */
+const sealedStagesMax = 8;
+const lockRetryMs = 50;
+const lockHintMs = 10_000;
+/** etcd maps 10 GiB at once; with bbolt's growth rule that decides how the file grows. */
+const initialMmapSize = 10 * 2 ** 30;
+
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
 }
 
 export class Backend implements BackendReader {
-  /** Opens or creates `path`. Waits for ever while another process holds its lock, as etcd does. @throws {CorruptionError} */
-  static open(
-    _disk: Disk,
-    _clock: Clock,
-    _log: Logger,
-    _path: string,
-    _options: BackendOptions = {},
-  ): Promise<Backend> {
-    throw new InvariantError("under construction");
+  readonly #disk: Disk;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #path: string;
+  readonly #options: BackendOptions;
+  readonly #batchLimit: number;
+  readonly #bufferBytesMax: number;
+  readonly #ticker: Timer | undefined;
+  #db: BoltDb;
+  #tree: TreeReader;
+  #current = new Stage();
+  /** Closed because a pinned view reads them, not yet being committed. Newest first. */
+  #sealed: Stage[] = [];
+  /** Being committed. Newest first. */
+  #committing: Stage[] = [];
+  /** All of the above, over the tree. Rebuilt whenever the list of stages changes. */
+  #reader: LayeredReader;
+  #hook: () => void = () => undefined;
+  /** The commit that runs; resolves (never rejects) when it has ended. */
+  #running: Promise<void> | undefined;
+  #waiters: Waiter[] = [];
+  #drainWaiters: Waiter[] = [];
+  #commitScheduled = false;
+  /** A defragmentation copies the file: commits wait. */
+  #defragmenting = false;
+  #failure: Error | undefined;
+  #closed = false;
+  #pins = 0;
+  #commits = 0;
+
+  private constructor(disk: Disk, clock: Clock, log: Logger, path: string, options: BackendOptions, db: BoltDb) {
+    this.#disk = disk;
+    this.#clock = clock;
+    this.#log = log;
+    this.#path = path;
+    this.#options = options;
+    this.#batchLimit = options.batchLimit ?? batchLimitDefault;
+    this.#bufferBytesMax = options.bufferBytesMax ?? bufferBytesMaxDefault;
+    this.#db = db;
+    this.#tree = new TreeReader(db.peek());
+    this.#reader = this.#newReader();
+    if (options.readOnly !== true) {
+      this.#ticker = clock.setTicker(() => this.#tick(), options.batchIntervalMs ?? batchIntervalMsDefault);
+    }
   }
 
-  /** Appends one row. `value` belongs to the backend from now on. Rows normally come in ascending order (fast path). */
-  putRow(_main: number, _sub: number, _tombstone: boolean, _value: Uint8Array): void {
-    throw new InvariantError("under construction");
+  /**
+   * Opens or creates `path`, with all buckets of a 3.6 database. Waits for ever while another process holds its lock, as etcd does.
+   *
+   * @throws {CorruptionError} the file is damaged. @throws {DiskError}
+   */
+  static async open(
+    disk: Disk,
+    clock: Clock,
+    log: Logger,
+    path: string,
+    options: BackendOptions = {},
+  ): Promise<Backend> {
+    const db = await openWaiting(disk, clock, log, path, boltOptions(options, initialMmapSize));
+    if (options.readOnly !== true) await createBuckets(db);
+    return new Backend(disk, clock, log, path, options, db);
   }
-  deleteRow(_main: number, _sub: number, _tombstone: boolean): void {
-    throw new InvariantError("under construction");
+
+  /** Adds one row. `value` belongs to the backend from now on. Rows normally come in ascending order (fast path). */
+  putRow(main: number, sub: number, tombstone: boolean, value: Uint8Array): void {
+    let stage = this.#current;
+    if (stage.appends(main, sub, tombstone)) stage.appendRow(main, sub, tombstone, value);
+    else {
+      stage = this.#changeable();
+      stage.setRow(main, sub, tombstone, value);
+    }
+    if (stage.operations >= this.#batchLimit) this.#scheduleCommit();
   }
+
+  deleteRow(main: number, sub: number, tombstone: boolean): void {
+    const stage = this.#changeable();
+    stage.deleteRow(main, sub, tombstone);
+    if (stage.operations >= this.#batchLimit) this.#scheduleCommit();
+  }
+
   /** `key` and `value` belong to the backend from now on. */
-  put(_bucket: Bucket, _key: Uint8Array, _value: Uint8Array): void {
-    throw new InvariantError("under construction");
+  put(bucket: Bucket, key: Uint8Array, value: Uint8Array): void {
+    this.#setPair(bucket, key, value);
   }
-  delete(_bucket: Bucket, _key: Uint8Array): void {
-    throw new InvariantError("under construction");
+
+  delete(bucket: Bucket, key: Uint8Array): void {
+    this.#setPair(bucket, key, undefined);
   }
-  getRow(_main: number, _sub: number, _tombstone?: boolean): Uint8Array | undefined {
-    throw new InvariantError("under construction");
+
+  getRow(main: number, sub: number, tombstone?: boolean): Uint8Array | undefined {
+    return this.#reader.getRow(main, sub, tombstone);
   }
-  scanRows(_from: RowPosition, _to: RowPosition | undefined, _visit: RowVisitor): void {
-    throw new InvariantError("under construction");
+
+  scanRows(from: RowPosition, to: RowPosition | undefined, visit: RowVisitor): void {
+    this.#reader.scanRows(from, to, visit);
   }
+
   lastRow(): RowPosition | undefined {
-    throw new InvariantError("under construction");
+    return this.#reader.lastRow();
   }
-  get(_bucket: Bucket, _key: Uint8Array): Uint8Array | undefined {
-    throw new InvariantError("under construction");
+
+  get(bucket: Bucket, key: Uint8Array): Uint8Array | undefined {
+    return this.#reader.get(bucket, key);
   }
-  range(_bucket: Bucket, _start: Uint8Array, _end: Uint8Array | undefined, _limit: number, _visit: PairVisitor): void {
-    throw new InvariantError("under construction");
+
+  range(bucket: Bucket, start: Uint8Array, end: Uint8Array | undefined, limit: number, visit: PairVisitor): void {
+    this.#reader.range(bucket, start, end, limit, visit);
   }
+
   /**
    * Called right before a batch is closed, in a turn of its own or inside `commit()`: never between the writes of one
    * synchronous piece of work. It writes consistent_index, term and confState with `put`.
    */
-  setPreCommitHook(_hook: () => void): void {
-    throw new InvariantError("under construction");
+  setPreCommitHook(hook: () => void): void {
+    this.#hook = hook;
   }
+
   /**
-   * Closes the batch at once (synchronously) and resolves when everything written so far is durable. Nothing to write =
-   * resolves without a commit. Call it between entries, not in the middle of one.
+   * Resolves when everything written so far is durable, together with what the pre-commit hook adds. Nothing to write =
+   * resolves without a commit. Call it between entries, not in the middle of one: the hook may run inside this call.
    */
   commit(): Promise<void> {
-    throw new InvariantError("under construction");
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.#running === undefined && !this.#defragmenting) {
+      this.#hook();
+      if (!this.#hasWrites()) return Promise.resolve();
+    }
+    const durable = new Promise<void>((resolve, reject) => {
+      this.#waiters.push({ resolve, reject });
+    });
+    if (this.#running === undefined && !this.#defragmenting) this.#startCommit();
+    return durable;
   }
-  /** Exactly the state now, buffered writes included. Cheap (no copy). */
+
+  /** Exactly the state now, buffered writes included. Cheap (no copy). Release it. */
   pin(): PinnedView {
-    throw new InvariantError("under construction");
+    const layers: Layer[] = [];
+    if (this.#current.operations > 0) {
+      this.#current.pinned = true;
+      layers.push(new Layer(this.#current, this.#current.puts.length));
+    }
+    for (const stage of this.#closedStages()) layers.push(new Layer(stage));
+    const tx = this.#db.begin(false);
+    this.#pins++;
+    return new BackendView(layers, new TreeReader(tx), () => {
+      this.#pins--;
+      tx.rollback();
+    });
   }
+
   /** Bytes of the database (high water mark), as etcd's `dbSize`. */
   get size(): number {
-    throw new InvariantError("under construction");
+    return this.#db.meta.highWater * this.#db.meta.pageSize;
   }
+
   /** `size` without free pages, as etcd's `dbSizeInUse`. */
   get sizeInUse(): number {
-    throw new InvariantError("under construction");
+    return this.size - this.#db.freePages * this.#db.meta.pageSize;
   }
+
   /** Pinned views, snapshots and other open readers. */
   get openReaders(): number {
-    throw new InvariantError("under construction");
+    return this.#pins;
   }
+
   /** Commits done since the start. */
   get commits(): number {
-    throw new InvariantError("under construction");
+    return this.#commits;
   }
+
   /** Bytes written and not yet durable. */
   get bufferedBytes(): number {
-    throw new InvariantError("under construction");
+    let bytes = this.#current.bytes;
+    for (const stage of this.#sealed) bytes += stage.bytes;
+    for (const stage of this.#committing) bytes += stage.bytes;
+    return bytes;
   }
+
   /** The disk does not follow: stop accepting proposals until `drained`. */
   get overloaded(): boolean {
-    throw new InvariantError("under construction");
+    return this.bufferedBytes >= this.#bufferBytesMax;
   }
+
   /** Resolves when no longer overloaded. */
   drained(): Promise<void> {
-    throw new InvariantError("under construction");
+    if (!this.overloaded) return Promise.resolve();
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => {
+      this.#drainWaiters.push({ resolve, reject });
+    });
   }
-  /** CRC-32C over all buckets after a commit, without the pairs that `ignore` names (etcd's `Hash`). Sliced. */
-  hash(_ignore: (bucket: string, key: Uint8Array) => boolean): Promise<number> {
-    throw new InvariantError("under construction");
+
+  /**
+   * CRC-32C over all buckets after a commit, without the pairs that `ignore` names (etcd's `Hash`): for each bucket its
+   * name, then every key and value. Sliced.
+   */
+  async hash(ignore: (bucket: string, key: Uint8Array) => boolean): Promise<number> {
+    await this.commit();
+    const tx = this.#db.begin(false);
+    this.#pins++;
+    const pace = new LoopPace(this.#clock);
+    try {
+      let hash = 0;
+      const names = tx.cursor();
+      for (let more = names.first(); more; more = names.next()) {
+        const name = Buffer.from(names.key).toString("latin1");
+        hash = updateCrc32c(hash, names.key);
+        const rows = tx.bucket(names.key)?.cursor();
+        let count = 0;
+        for (let row = rows?.first() === true; row && rows !== undefined; row = rows.next()) {
+          const { key } = rows;
+          if (ignore(name, key)) continue;
+          hash = updateCrc32c(hash, key);
+          hash = updateCrc32c(hash, rows.value);
+          if (++count % 64 === 0 && pace.due()) await pace.turn();
+        }
+      }
+      return hash;
+    } finally {
+      this.#pins--;
+      tx.rollback();
+    }
   }
+
   /** Commits, then pins the file for copying. Writes go on meanwhile. */
-  snapshot(): Promise<SnapshotImage> {
-    throw new InvariantError("under construction");
+  async snapshot(): Promise<SnapshotImage> {
+    await this.commit();
+    const image = snapshotImage(this.#db);
+    this.#pins++;
+    let open = true;
+    return {
+      size: image.size,
+      read: (target, position) => image.read(target, position),
+      close: () => {
+        if (open) this.#pins--;
+        open = false;
+        image.close();
+      },
+    };
   }
+
   /** Copies everything into a new, dense file and takes it into use. Writes go on into the buffer meanwhile. */
-  defragment(): Promise<void> {
-    throw new InvariantError("under construction");
+  async defragment(): Promise<void> {
+    assert(!this.#defragmenting, "backend: a defragmentation is running");
+    do await this.commit();
+    while (this.#running !== undefined || this.#defragmenting);
+    this.#defragmenting = true;
+    const started = this.#clock.monotonic();
+    const { size, sizeInUse } = this;
+    this.#log.info("defragmenting", {
+      path: this.#path,
+      "current-db-size-bytes": size,
+      "current-db-size-in-use-bytes": sizeInUse,
+    });
+    try {
+      const copied = await this.#copyFile();
+      const old = this.#db;
+      this.#db = copied;
+      this.#tree = new TreeReader(copied.peek());
+      this.#reader = this.#newReader();
+      // Views pinned before still read the old file; it goes when the last of them is released.
+      old.close();
+    } finally {
+      this.#defragmenting = false;
+      this.#continue();
+    }
+    const seconds = (this.#clock.monotonic() - started) / 1000;
+    this.#options.onMeasured?.("defragment", seconds);
+    this.#log.info("finished defragmenting directory", {
+      path: this.#path,
+      "current-db-size-bytes-diff": this.size - size,
+      "current-db-size-bytes": this.size,
+      "current-db-size-in-use-bytes-diff": this.sizeInUse - sizeInUse,
+      "current-db-size-in-use-bytes": this.sizeInUse,
+      took: `${seconds.toFixed(3)}s`,
+    });
   }
-  /** Commits what is buffered and closes the file. */
-  close(): Promise<void> {
-    throw new InvariantError("under construction");
+
+  /** Commits what is buffered and closes the file (once pinned views are released). */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#ticker?.cancel();
+    try {
+      if (this.#failure === undefined && this.#options.readOnly !== true) await this.commit();
+    } finally {
+      this.#db.close();
+    }
   }
+
+  #setPair(bucket: Bucket, key: Uint8Array, value: Uint8Array | undefined): void {
+    assert(bucket !== buckets.key, "backend: rows are written by their revision");
+    const stage = this.#changeable();
+    stage.setPair(bucket, key, value);
+    if (stage.operations >= this.#batchLimit) this.#scheduleCommit();
+  }
+
+  /** The current stage; a new one when a pinned view must not see a change of it. */
+  #changeable(): Stage {
+    assert(this.#options.readOnly !== true, "backend: opened for reading only");
+    if (!this.#current.pinned) return this.#current;
+    this.#sealed.unshift(this.#current);
+    this.#current = new Stage();
+    this.#reader = this.#newReader();
+    if (this.#sealed.length >= sealedStagesMax) this.#scheduleCommit();
+    return this.#current;
+  }
+
+  #closedStages(): Stage[] {
+    return [...this.#sealed, ...this.#committing];
+  }
+
+  #newReader(): LayeredReader {
+    const stages = [this.#current, ...this.#closedStages()];
+    return new LayeredReader(
+      stages.map((stage) => new Layer(stage)),
+      this.#tree,
+    );
+  }
+
+  #hasWrites(): boolean {
+    return this.#current.operations > 0 || this.#sealed.length > 0;
+  }
+
+  #tick(): void {
+    if (this.#hasWrites()) this.#startWithHook();
+  }
+
+  /** In a turn of its own: the caller may be in the middle of an entry, whose effects belong into one batch. */
+  #scheduleCommit(): void {
+    if (this.#commitScheduled) return;
+    this.#commitScheduled = true;
+    this.#clock.nextTurn(() => {
+      this.#commitScheduled = false;
+      this.#startWithHook();
+    });
+  }
+
+  #startWithHook(): void {
+    if (this.#running !== undefined || this.#defragmenting || this.#failure !== undefined || this.#closed) return;
+    this.#hook();
+    this.#startCommit();
+  }
+
+  /** Closes the batch, and merges it beside new writes. */
+  #startCommit(): void {
+    assert(this.#running === undefined, "backend: one commit at a time");
+    this.#committing = this.#current.operations > 0 ? [this.#current, ...this.#sealed] : this.#sealed;
+    this.#sealed = [];
+    this.#current = new Stage();
+    this.#reader = this.#newReader();
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    this.#running = this.#commitStages().then(
+      () => this.#committed(waiters),
+      (error: unknown) => this.#fail(error instanceof Error ? error : new Error(String(error)), waiters),
+    );
+  }
+
+  async #commitStages(): Promise<void> {
+    const started = this.#clock.monotonic();
+    const pace = new LoopPace(this.#clock);
+    // Let the turn that closed the batch end first.
+    await pace.turn();
+    const tx = this.#db.begin(true);
+    for (const stage of this.#committing.toReversed()) await mergeStage(tx, stage, pace);
+    const merged = this.#clock.monotonic();
+    await tx.commit(pace);
+    const ended = this.#clock.monotonic();
+    this.#options.onMeasured?.("merge", (merged - started) / 1000);
+    this.#options.onMeasured?.("write", (ended - merged) / 1000);
+    this.#options.onMeasured?.("commit", (ended - started) / 1000);
+  }
+
+  #committed(waiters: readonly Waiter[]): void {
+    this.#commits++;
+    this.#running = undefined;
+    this.#committing = [];
+    this.#tree = new TreeReader(this.#db.peek());
+    this.#reader = this.#newReader();
+    for (const { resolve } of waiters) resolve();
+    this.#continue();
+  }
+
+  /** After a commit or a defragmentation: what waited for it goes on. */
+  #continue(): void {
+    if (!this.overloaded) {
+      for (const { resolve } of this.#drainWaiters) resolve();
+      this.#drainWaiters = [];
+    }
+    const called = this.#waiters.length > 0;
+    if (!called && this.#current.operations < this.#batchLimit && this.#sealed.length < sealedStagesMax) return;
+    this.#hook();
+    if (this.#hasWrites()) this.#startCommit();
+    else {
+      for (const { resolve } of this.#waiters) resolve();
+      this.#waiters = [];
+    }
+  }
+
+  #fail(error: Error, waiters: readonly Waiter[]): void {
+    this.#failure = error;
+    this.#running = undefined;
+    for (const { reject } of [...waiters, ...this.#waiters, ...this.#drainWaiters]) reject(error);
+    this.#waiters = [];
+    this.#drainWaiters = [];
+    this.#log.error("failed to commit tx", { path: this.#path, error });
+    this.#options.onFatal?.(error);
+  }
+
+  /** @returns the dense copy, which has taken the place of the file (and its lock). */
+  async #copyFile(): Promise<BoltDb> {
+    const temporary = this.#temporaryPath();
+    // Nothing needs to be durable before the copy is whole.
+    const copy = BoltDb.open(this.#disk, temporary, { ...boltOptions(this.#options, 0), noSync: true });
+    try {
+      await copyDatabase(this.#db, copy, new LoopPace(this.#clock));
+      if (this.#options.noSync !== true) await copy.startSyncing();
+    } catch (error) {
+      copy.close();
+      this.#disk.remove(temporary);
+      throw error;
+    }
+    this.#disk.rename(temporary, this.#path);
+    await this.#disk.syncDirectory(directoryOf(this.#path));
+    return copy;
+  }
+
+  /** `db.tmp.N`; what an interrupted defragmentation left is removed at boot. */
+  #temporaryPath(): string {
+    for (let number = 0; ; number++) {
+      const path = `${this.#path}.tmp.${number}`;
+      if (!this.#disk.exists(path)) return path;
+    }
+  }
+}
+
+/** A pinned view: a reader over a fixed list of stages and a held transaction. */
+class BackendView extends LayeredReader implements PinnedView {
+  readonly #onRelease: () => void;
+  #released = false;
+
+  constructor(layers: readonly Layer[], tree: TreeReader, onRelease: () => void) {
+    super(layers, tree);
+    this.#onRelease = onRelease;
+  }
+
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#onRelease();
+  }
+}
+
+function boltOptions(options: BackendOptions, mmapSize: number): BoltOptions {
+  return {
+    initialMmapSize: mmapSize,
+    readOnly: options.readOnly === true,
+    noSync: options.noSync === true,
+    ...(options.pageCacheBytes === undefined ? {} : { pageCacheBytes: options.pageCacheBytes }),
+  };
+}
+
+async function openWaiting(disk: Disk, clock: Clock, log: Logger, path: string, options: BoltOptions): Promise<BoltDb> {
+  const started = clock.monotonic();
+  let hinted = false;
+  for (;;) {
+    try {
+      return BoltDb.open(disk, path, options);
+    } catch (error) {
+      if (!(error instanceof DatabaseLockedError)) throw error;
+    }
+    const tookMs = clock.monotonic() - started;
+    if (!hinted && tookMs >= lockHintMs) {
+      hinted = true;
+      log.info("db file is flocked by another process, or taking too long", { path, took: `${tookMs / 1000}s` });
+    }
+    await new Promise<void>((resolve) => void clock.setTimer(resolve, lockRetryMs));
+  }
+}
+
+async function createBuckets(db: BoltDb): Promise<void> {
+  const tx = db.begin(true);
+  if (allBuckets.every(({ bytes }) => tx.bucket(bytes) !== undefined)) {
+    tx.rollback();
+    return;
+  }
+  for (const { bytes } of allBuckets) tx.root.createBucket(bytes);
+  await tx.commit();
+}
+
+function directoryOf(path: string): string {
+  const slash = path.lastIndexOf("/");
+  return slash < 0 ? "." : path.slice(0, Math.max(slash, 1));
 }

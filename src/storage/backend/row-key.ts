@@ -37,14 +37,14 @@ export function isRowKey(bytes: Uint8Array, offset: number, length: number): boo
   } else if (length !== rowKeySize) return false;
   // The top eleven bits of both numbers must be clear: nothing counts beyond 2^53.
   if (bytes[offset + 8] !== separator) return false;
-  return bytes[offset] === 0 && bytes[offset + 1]! < 0x20 && bytes[offset + 9] === 0 && bytes[offset + 10]! < 0x20;
+  return bytes[offset] === 0 && bytes[offset + 1] < 0x20 && bytes[offset + 9] === 0 && bytes[offset + 10] < 0x20;
 }
 
 /** Reads the main revision of a key that {@link isRowKey} accepted; the sub revision lies 9 bytes further. */
 export function readRowCounter(bytes: Uint8Array, offset: number): number {
-  const high = (bytes[offset + 1]! << 16) | (bytes[offset + 2]! << 8) | bytes[offset + 3]!;
+  const high = (bytes[offset + 1] << 16) | (bytes[offset + 2] << 8) | bytes[offset + 3];
   const low =
-    ((bytes[offset + 4]! << 24) | (bytes[offset + 5]! << 16) | (bytes[offset + 6]! << 8) | bytes[offset + 7]!) >>> 0;
+    ((bytes[offset + 4] << 24) | (bytes[offset + 5] << 16) | (bytes[offset + 6] << 8) | bytes[offset + 7]) >>> 0;
   return high * 0x1_0000_0000 + low;
 }
 

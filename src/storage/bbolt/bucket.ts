@@ -7,7 +7,6 @@
  * Inside a write transaction the touched part of the tree lives in {@link Node}s. See etcd-io/bbolt bucket.go.
  */
 import { assert } from "../../base/assert.ts";
-import { emptyBytes } from "../../base/bytes.ts";
 import { type AppendSource, LeafAppender } from "./append.ts";
 import { Cursor, type CursorSource, type PageSource } from "./cursor.ts";
 import { bucketElement, bucketHeaderSize, keySizeMax, pageHeaderSize, treeDepthMax, valueSizeMax } from "./format.ts";
@@ -197,10 +196,12 @@ export class Bucket implements CursorSource {
     return node;
   }
 
-  /** The key of the last element, or empty when there is none. */
-  lastKey(): Uint8Array {
-    const cursor = this.cursor();
-    return cursor.last() ? cursor.key : emptyBytes;
+  /** True when a row of this key and greater ones may be fed to an {@link appender}. */
+  canAppend(key: Uint8Array): boolean {
+    const tail = this.tailNode();
+    // The parent of a leaf that was emptied still knows it by its old first key: what is less belongs elsewhere.
+    const last = tail.count > 0 ? tail.keys[tail.count - 1] : tail.key;
+    return last === undefined || (tail.parent === undefined && tail.count === 0) || Buffer.compare(last, key) < 0;
   }
 
   /** Gives a root that is about to get a sibling a parent. */

@@ -117,6 +117,8 @@ export class Cursor {
   }
 
   #settle(leaf: Elements, index: number): boolean {
+    // A leaf that this very transaction emptied stays in its place until the commit.
+    if (leaf.count === 0 && this.#path.length > 0) return this.#stepLeaf(leaf, index < 0 ? -1 : 1);
     this.leaf = index >= 0 && index < leaf.count ? leaf : undefined;
     this.index = index;
     return this.leaf !== undefined;
@@ -137,7 +139,7 @@ export class Cursor {
   }
 
   #stepLeaf(from: Elements, direction: 1 | -1): boolean {
-    const edge = from.keyAt(direction === 1 ? from.count - 1 : 0);
+    const edge = from.count === 0 ? undefined : from.keyAt(direction === 1 ? from.count - 1 : 0);
     if (++this.#leaves === scanAfterLeaves) this.#scan = this.#source.openScan();
     const path = this.#path;
     while (path.length > 0) {
@@ -155,10 +157,9 @@ export class Cursor {
         undefined,
         direction === -1,
       );
-      // Not written by anyone, but harmless: an empty leaf below a branch.
       if (leaf.count === 0) continue;
       const start = leaf.keyAt(direction === 1 ? 0 : leaf.count - 1);
-      if (Buffer.compare(edge, start) * direction >= 0)
+      if (edge !== undefined && Buffer.compare(edge, start) * direction >= 0)
         this.#source.corrupt(leaf, "its keys do not follow its neighbour's");
       return this.#settle(leaf, direction === 1 ? 0 : leaf.count - 1);
     }

@@ -42,10 +42,11 @@ const pageCacheBytesDefault = 64 << 20;
 const growBytes = 16 << 20;
 const restoreAdvice = "restore the file from a snapshot, or remove the member and add it again";
 
-/** The host with the two things that the database replaces. */
+/** The host, with what the database replaces. */
 interface MutableHost extends TxHost {
   meta: Meta;
   freelist: Freelist;
+  syncs: boolean;
 }
 
 export class BoltDb {
@@ -87,7 +88,8 @@ export class BoltDb {
       }
       const db = new BoltDb(file, path, options, readMeta(file));
       db.#checkBounds();
-      if (!readOnly) db.#loadFreelist();
+      if (!readOnly) db.#host.freelist = db.#findFree();
+      db.#freeAfterCommit = db.#host.freelist.freeCount;
       return db;
     } catch (error) {
       file.close();
@@ -140,8 +142,7 @@ export class BoltDb {
 
   /** Ids of the free and pending pages, for the check; found by walking the tree when the file is open for reading only. */
   freeIds(): number[] {
-    if (this.#options.readOnly === true && this.#host.freelist.freeCount === 0) this.#loadFreelist();
-    return this.#host.freelist.ids();
+    return this.#options.readOnly === true ? this.#findFree().ids() : this.#host.freelist.ids();
   }
 
   /** Pages of the stored free list. Only when the meta names one. @throws {CorruptionError} */
@@ -154,6 +155,14 @@ export class BoltDb {
   /** Reads raw bytes of the file, for copies. */
   readRaw(target: Uint8Array, position: number): Promise<number> {
     return this.#file.read(target, position);
+  }
+
+  /**
+   * Makes everything durable that a database opened with `noSync` wrote, and syncs every commit from now on.
+   */
+  async startSyncing(): Promise<void> {
+    await this.#file.sync();
+    this.#host.syncs = true;
   }
 
   /** Closes the file once no transaction is open any more. */
@@ -261,7 +270,7 @@ export class BoltDb {
   }
 
   /** Takes the stored list, or finds what is not reachable. Either way every reachable page is seen once and checked. */
-  #loadFreelist(): void {
+  #findFree(): Freelist {
     const freelist = new Freelist();
     const { highWater, freelist: stored } = this.#host.meta;
     freelist.grow(highWater);
@@ -280,8 +289,7 @@ export class BoltDb {
         if (!freelist.addFree(id)) this.#corrupt(`page ${id} is twice in the free list`, stored);
       }
     }
-    this.#host.freelist = freelist;
-    this.#freeAfterCommit = freelist.freeCount;
+    return freelist;
   }
 
   #freelistHeader(id: number): { run: number; count: number } {
@@ -312,7 +320,7 @@ export class BoltDb {
     if (needed >= this.#mapSize) this.#mapSize = mapSizeFor(needed);
     if (needed <= this.#file.size()) return;
     this.#file.truncate(this.#mapSize <= growBytes ? this.#mapSize : needed + growBytes);
-    if (this.#options.noSync !== true) await this.#file.sync();
+    if (this.#host.syncs) await this.#file.sync();
   }
 }
 

@@ -1,0 +1,114 @@
+/** Copies of a whole database: the dense file of a defragmentation, and the image that a snapshot sends. */
+import { assert } from "../../base/assert.ts";
+import type { Bucket as TreeBucket } from "../bbolt/bucket.ts";
+import type { Cursor } from "../bbolt/cursor.ts";
+import type { BoltDb } from "../bbolt/db.ts";
+import { encodeMetaPage } from "../bbolt/format.ts";
+import type { Pace } from "../bbolt/tx.ts";
+import { sequentialFill } from "./merge.ts";
+
+/** A consistent image of the database file, as `Maintenance.Snapshot` sends it. */
+export interface SnapshotImage {
+  /** A multiple of the page size. */
+  readonly size: number;
+  /** Fills `target` from `position`; returns the count, short only at the end. */
+  read(target: Uint8Array, position: number): Promise<number>;
+  /** Releases the pinned pages. Idempotent. */
+  close(): void;
+}
+
+/**
+ * The file as one transaction sees it. Both metas point to the same tree, the second with the txid before; free pages are
+ * copied as they are. Memory: two pages.
+ */
+export function snapshotImage(db: BoltDb): SnapshotImage {
+  const tx = db.begin(false);
+  const { meta } = tx;
+  const head = new Uint8Array(meta.pageSize * 2);
+  head.set(encodeMetaPage(meta, 0));
+  head.set(encodeMetaPage({ ...meta, txid: meta.txid - 1 }, 1), meta.pageSize);
+  const size = meta.highWater * meta.pageSize;
+  let open = true;
+  return {
+    size,
+    async read(target, position) {
+      assert(open, "snapshot: the image is closed");
+      const count = Math.min(target.length, size - position);
+      if (count <= 0) return 0;
+      if (position < head.length) {
+        const part = head.subarray(position, Math.min(head.length, position + count));
+        target.set(part);
+        return part.length;
+      }
+      return db.readRaw(target.subarray(0, count), position);
+    },
+    close() {
+      if (open) tx.rollback();
+      open = false;
+    },
+  };
+}
+
+/** Rows between two commits of the copy, as in etcd: bounds what is in memory. */
+const rowsPerCommit = 10_000;
+const bytesPerCommit = 32 << 20;
+const rowsPerAppend = 256;
+
+/** Copies all buckets of `from` into the empty database `to`, in order and densely. */
+export async function copyDatabase(from: BoltDb, to: BoltDb, pace: Pace): Promise<void> {
+  const source = from.begin(false);
+  try {
+    const names: Uint8Array[] = [];
+    const cursor = source.cursor();
+    for (let more = cursor.first(); more; more = cursor.next()) names.push(cursor.key);
+    for (const name of names) {
+      const bucket = source.bucket(name);
+      assert(bucket !== undefined, "defragment: the root bucket holds only buckets");
+      await copyBucket(bucket, to, name, pace);
+    }
+  } finally {
+    source.rollback();
+  }
+}
+
+async function copyBucket(source: TreeBucket, to: BoltDb, name: Uint8Array, pace: Pace): Promise<void> {
+  const cursor = source.cursor();
+  cursor.first();
+  do {
+    const tx = to.begin(true);
+    try {
+      await copyRows(source, cursor, tx.root.createBucket(name), pace);
+      await tx.commit(pace);
+    } finally {
+      // Without effect after the commit.
+      tx.rollback();
+    }
+  } while (cursor.valid);
+}
+
+/** Copies as much as goes into one transaction. */
+async function copyRows(source: TreeBucket, cursor: Cursor, target: TreeBucket, pace: Pace): Promise<void> {
+  target.sequence = source.sequence;
+  target.fillPercent = sequentialFill;
+  let keys: Uint8Array[] = [];
+  let values: Uint8Array[] = [];
+  const appender = target.appender({
+    keySize: (index) => keys[index].length,
+    writeKey: (index, bytes, offset) => bytes.set(keys[index], offset),
+    value: (index) => values[index],
+  });
+  let bytes = 0;
+  for (let rows = 0; cursor.valid && rows < rowsPerCommit && bytes < bytesPerCommit; rows++) {
+    assert(!cursor.isBucket, "defragment: etcd's buckets hold no buckets");
+    keys.push(cursor.key);
+    values.push(cursor.value);
+    bytes += cursor.value.length;
+    cursor.next();
+    if (keys.length < rowsPerAppend) continue;
+    appender.append(0, keys.length);
+    keys = [];
+    values = [];
+    if (pace.due()) await pace.turn();
+  }
+  appender.append(0, keys.length);
+}
