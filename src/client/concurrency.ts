@@ -45,7 +45,7 @@ export class Session {
     this.expired = new Promise((resolve) => {
       ended = resolve;
     });
-    this.#keeper = new LeaseKeeper(client, leaseId, { response: () => undefined, ended: () => ended() });
+    this.#keeper = LeaseKeeper.start(client, leaseId, { response: () => undefined, ended: () => ended() });
   }
 
   stop(): void {

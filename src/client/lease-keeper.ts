@@ -41,12 +41,17 @@ export class LeaseKeeper {
   #deadline: number;
   #isOver = false;
 
-  constructor(client: Client, leaseId: bigint, handlers: LeaseHandlers) {
+  private constructor(client: Client, leaseId: bigint, handlers: LeaseHandlers) {
     this.#client = client;
     this.#leaseId = leaseId;
     this.#handlers = handlers;
     this.#deadline = client.channel.clock.monotonic() + firstAnswerMs;
-    void this.#run();
+  }
+
+  static start(client: Client, leaseId: bigint, handlers: LeaseHandlers): LeaseKeeper {
+    const keeper = new LeaseKeeper(client, leaseId, handlers);
+    void keeper.#run();
+    return keeper;
   }
 
   stop(): void {

@@ -21,7 +21,7 @@ export interface Context {
   /** `--command-timeout`. */
   readonly timeoutMs: number;
   /** A client of the endpoints, or of one of them. Closed when the command ends. @throws {CommandFailure} */
-  connect(endpoints?: readonly string[]): Promise<Client>;
+  readonly connect: (endpoints?: readonly string[]) => Promise<Client>;
 }
 
 /** Varies pauses only: loading the system's generator would take longer than the rest of the start. */

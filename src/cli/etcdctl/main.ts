@@ -59,6 +59,7 @@ const program: Program = {
   },
   version: etcdVersion,
   apiVersion,
+  style: "sections",
 };
 
 void runProgram(program, closeClients);

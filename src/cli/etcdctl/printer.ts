@@ -62,7 +62,7 @@ export class Printer {
         return true;
       case "protobuf":
         return printProtobuf(kind, answer, this.#page);
-      case "table": {
+      default: {
         const rowsOf = tableForms[kind];
         if (rowsOf === undefined) return false;
         const { header, rows } = rowsOf(answer);

@@ -1,12 +1,9 @@
 /**
  * A tree of commands and how a command line finds its way in it: Go's cobra as etcd's tools use it. Commands are found
- * by any unambiguous prefix of their name, flags may stand before or behind it, and errors and usage go where cobra
- * sends them (`Error: ...` on stderr, usage on stdout).
+ * by any unambiguous prefix of their name, and flags may stand before or behind it.
  */
-import { ExitCode } from "./failure.ts";
-import { FlagError, FlagSet, HelpRequested, type FlagSpec } from "./flags.ts";
+import type { FlagSet, FlagSpec } from "./flags.ts";
 import type { Terminal } from "./terminal.ts";
-import { usageText } from "./usage.ts";
 
 /** One command; `run` is absent for a command that only groups others. */
 export interface Command {
@@ -47,65 +44,12 @@ export interface Program {
   readonly root: Command;
   readonly version: string;
   readonly apiVersion: string;
+  /** `sections`: etcdctl's help, on stdout also after an error. `plain`: cobra's own, and errors are said twice. */
+  readonly style: "sections" | "plain";
 }
 
 /** A command with the commands above it, from the root down to itself. */
 export type CommandPath = readonly [Command, ...Command[]];
-
-/**
- * Finds and runs the command of `args`.
- *
- * @returns the exit code.
- * @throws whatever the command throws; a {@link CommandFailure} when it fails for a reason that it explains.
- */
-export async function execute(program: Program, args: readonly string[], terminal: Terminal): Promise<number> {
-  const { path, rest } = findCommand(program.root, args);
-  const command = path[path.length - 1];
-  const title = pathName(path);
-  if (path.length === 1) {
-    const [unknown] = withoutFlags(rest, path);
-    if (unknown !== undefined) {
-      const suggestions = suggestionText(command, unknown);
-      terminal.error.write(`Error: unknown command ${JSON.stringify(unknown)} for "${title}"${suggestions}\n`);
-      terminal.error.write(`Run '${title} --help' for usage.\n`);
-      return ExitCode.Error;
-    }
-  }
-  const showUsage = () => terminal.output.write(usageText(program, path));
-  const flags = new FlagSet(flagsOf(path));
-  try {
-    flags.parse(rest);
-  } catch (error) {
-    if (error instanceof HelpRequested) {
-      showUsage();
-      return ExitCode.Success;
-    }
-    if (!(error instanceof FlagError)) throw error;
-    return usageError(error.message);
-  }
-  if (flags.bool("help") || command.run === undefined) {
-    showUsage();
-    return ExitCode.Success;
-  }
-  const problem = command.checkArguments?.(flags.arguments, title) ?? missingFlags(command, flags);
-  if (problem !== undefined) return usageError(problem);
-  await command.run({
-    flags,
-    args: flags.arguments,
-    processArguments: args,
-    terminal,
-    inheritedFlags: path.slice(0, -1).flatMap((parent) => parent.sharedFlags ?? []),
-  });
-  return ExitCode.Success;
-
-  function usageError(message: string): number {
-    terminal.error.write(`Error: ${message}\n`);
-    showUsage();
-    // cobra prints the usage with a line end of its own, on stderr.
-    terminal.error.write("\n");
-    return ExitCode.Error;
-  }
-}
 
 /** Walks down as far as the words of `args` name commands; `rest` is `args` without those words. */
 export function findCommand(root: Command, args: readonly string[]): { path: CommandPath; rest: readonly string[] } {
@@ -144,7 +88,7 @@ export function pathName(path: readonly Command[]): string {
 }
 
 /** The words of `args` that are neither flags nor values of flags, up to `--`. */
-function withoutFlags(args: readonly string[], path: CommandPath): string[] {
+export function withoutFlags(args: readonly string[], path: CommandPath): string[] {
   const words: string[] = [];
   for (let index = 0; index < args.length; index++) {
     const argument = args[index];
@@ -173,33 +117,4 @@ function takesNextArgument(argument: string, path: CommandPath): boolean {
   const name = argument.replace(/^--?/, "");
   const spec = flagsOf(path).find((flag) => (argument.startsWith("--") ? flag.name : flag.shorthand) === name);
   return spec?.type !== "bool";
-}
-
-function missingFlags(command: Command, flags: FlagSet): string | undefined {
-  const missing = (command.requiredFlags ?? []).filter((name) => !flags.changed(name));
-  if (missing.length === 0) return undefined;
-  return `required flag(s) ${missing.map((name) => `"${name}"`).join(", ")} not set`;
-}
-
-/** Names at an edit distance of at most 2, or that `word` starts. */
-function suggestionText(command: Command, word: string): string {
-  const names = (command.commands ?? [])
-    .map((child) => child.name)
-    .filter((name) => editDistance(word.toLowerCase(), name.toLowerCase()) <= 2 || name.startsWith(word.toLowerCase()))
-    .sort();
-  return names.length === 0 ? "" : `\n\nDid you mean this?\n${names.map((name) => `\t${name}\n`).join("")}`;
-}
-
-/** Levenshtein distance. */
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let row = 1; row <= a.length; row++) {
-    const current = [row];
-    for (let column = 1; column <= b.length; column++) {
-      const substitution = previous[column - 1] + (a[row - 1] === b[column - 1] ? 0 : 1);
-      current.push(Math.min(previous[column] + 1, current[column - 1] + 1, substitution));
-    }
-    previous = current;
-  }
-  return previous[b.length];
 }

@@ -184,7 +184,7 @@ function parseValue(spec: FlagSpec, text: string): FlagValue {
       return parseDuration(text);
     case "list":
       return parseList(text);
-    case "string":
+    default:
       return text;
   }
 }

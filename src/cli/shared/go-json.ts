@@ -64,5 +64,6 @@ function valueText(value: unknown, member: Member): string {
   }
   if (typeof value === "string") return goJsonString(value);
   if (typeof value === "object" && value !== null) return goJson(value, member.shape ?? []);
-  return value === undefined ? "null" : String(value);
+  if (typeof value === "boolean" || typeof value === "number" || typeof value === "bigint") return value.toString();
+  return "null";
 }

@@ -1,6 +1,6 @@
 /** `help [command]`, the same for every program. */
 import { findCommand, type Command, type CommandPath, type Program } from "./command.ts";
-import { usageText } from "./usage.ts";
+import { helpText } from "./usage.ts";
 
 /**
  * @param name - of the program.
@@ -21,7 +21,7 @@ Simply type ${name} help [path to command] for full details.`,
         terminal.error.write(`Unknown help topic [${rest.map((word) => `\`${word}\``).join(" ")}]\n`);
       }
       const shown: CommandPath = isUnknown ? [root] : path;
-      terminal.output.write(usageText(program(), shown));
+      terminal.output.write(helpText(program(), shown));
     },
   };
 }

@@ -1,7 +1,8 @@
 /** Runs a program in this process: its arguments in, output and exit code out. */
 import { processArguments } from "./argument-bytes.ts";
-import { execute, type Program } from "./command.ts";
+import type { Program } from "./command.ts";
 import { complete } from "./completion-command.ts";
+import { execute } from "./execute.ts";
 import { CommandFailure, ExitCode, messageOf } from "./failure.ts";
 import { processTerminal } from "./terminal.ts";
 

@@ -2,13 +2,13 @@
  * The help text of etcd's tools: sections `NAME:`, `USAGE:`, `COMMANDS:`, `DESCRIPTION:`, `OPTIONS:` and so on, with
  * columns aligned by tabs (Go's text/tabwriter with tab width 8).
  */
-import { flagsOf, helpFlag, pathName, type Command, type CommandPath, type Program } from "./command.ts";
+import { helpFlag, pathName, type Command, type CommandPath, type Program } from "./command.ts";
 import { formatValue, type FlagSpec } from "./flags.ts";
 
 const tabWidth = 8;
 
-/** @returns the whole help of the last command of `path`. */
-export function usageText(program: Program, path: CommandPath): string {
+/** The whole help of the last command of `path`, in sections. */
+function usageText(program: Program, path: CommandPath): string {
   const command = path[path.length - 1];
   const isRoot = path.length === 1;
   const groups = command.commands !== undefined;
@@ -22,8 +22,7 @@ export function usageText(program: Program, path: CommandPath): string {
     const lines = command.description.replace(/^[\n\t ]+|[\n\t ]+$/g, "").split("\n");
     text += `\nDESCRIPTION:\n${lines.map((line) => `${indent(line)}\n`).join("")}`;
   }
-  const local = [...(command.sharedFlags ?? []), ...(command.flags ?? []), helpFlag(command)];
-  text += `\nOPTIONS:\n${alignColumns(flagRows(local))}`;
+  text += `\nOPTIONS:\n${alignColumns(flagRows(ownFlags(command)))}`;
   const inherited = path.slice(0, -1).flatMap((parent) => parent.sharedFlags ?? []);
   if (inherited.length > 0) text += `\nGLOBAL OPTIONS:\n${alignColumns(flagRows(inherited))}`;
   return `${text}\n`;
@@ -70,17 +69,45 @@ function alignColumns(rows: readonly (readonly [string, string])[]): string {
     .join("");
 }
 
-/** The short usage that Go's cobra prints by itself: what `txn` shows for a bad flag within one of its lines. */
+/** Help in the style of a program. */
+export function helpText(program: Program, path: CommandPath): string {
+  return program.style === "sections" ? usageText(program, path) : plainUsage(path);
+}
+
+/** Narrowest column of command names. */
+const nameWidthMin = 11;
+
+/** The usage that Go's cobra prints by itself: that of etcdutl, and of the lines within `txn`. */
 export function plainUsage(path: CommandPath): string {
-  const rows = flagsOf(path)
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map((spec): [string, string] => {
-      const name = spec.shorthand === undefined ? `      --${spec.name}` : `  -${spec.shorthand}, --${spec.name}`;
-      const kind = { bool: "", string: " string", integer: " int", duration: " duration", list: " strings" }[spec.type];
-      const initial = spec.type === "string" && spec.initial !== "" ? ` (default ${JSON.stringify(spec.initial)})` : "";
-      return [name + kind, spec.usage + initial];
-    });
+  const command = path[path.length - 1];
+  const children = [...(command.commands ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const line = children.length > 0 && command.run === undefined ? `${pathName(path)} [command]` : usageLine(path);
+  let text = `Usage:\n  ${line}\n`;
+  if (children.length > 0) {
+    const width = Math.max(nameWidthMin, ...children.map((child) => child.name.length));
+    const rows = children.map((child) => `  ${child.name.padEnd(width)} ${child.summary}\n`);
+    text += `\nAvailable Commands:\n${rows.join("")}`;
+  }
+  text += `\nFlags:\n${plainFlags(ownFlags(command))}`;
+  const inherited = path.slice(0, -1).flatMap((parent) => parent.sharedFlags ?? []);
+  if (inherited.length > 0) text += `\nGlobal Flags:\n${plainFlags(inherited)}`;
+  if (children.length > 0) text += `\nUse "${pathName(path)} [command] --help" for more information about a command.\n`;
+  return text;
+}
+
+const kindNames = { bool: "", string: " string", integer: " int", duration: " duration", list: " strings" };
+
+function plainFlags(specs: readonly FlagSpec[]): string {
+  const sorted = [...specs].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const rows = sorted.map((spec): [string, string] => {
+    const name = spec.shorthand === undefined ? `      --${spec.name}` : `  -${spec.shorthand}, --${spec.name}`;
+    const initial = spec.type === "string" && spec.initial !== "" ? ` (default ${JSON.stringify(spec.initial)})` : "";
+    return [name + kindNames[spec.type], spec.usage + initial];
+  });
   const width = Math.max(...rows.map(([name]) => name.length));
-  const flagLines = rows.map(([name, text]) => `${name.padEnd(width)}   ${text}\n`).join("");
-  return `Usage:\n  ${usageLine(path)}\n\nFlags:\n${flagLines}`;
+  return rows.map(([name, text]) => `${name.padEnd(width)}   ${text}\n`).join("");
+}
+
+function ownFlags(command: Command): FlagSpec[] {
+  return [...(command.sharedFlags ?? []), ...(command.flags ?? []), helpFlag(command)];
 }

@@ -93,7 +93,7 @@ async function keepAlive(invocation: Invocation): Promise<void> {
     return;
   }
   await new Promise<void>((resolve, reject) => {
-    new LeaseKeeper(client, leaseId, {
+    LeaseKeeper.start(client, leaseId, {
       response(response) {
         try {
           printer.print("leaseKeepAlive", { response });

@@ -75,11 +75,7 @@ async function add(invocation: Invocation): Promise<void> {
 }
 
 /** Name and password from the flag, from `name:password`, or asked for. */
-async function newUser({
-  args: [argument],
-  flags,
-  terminal,
-}: Invocation): Promise<{ name: string; password: string }> {
+async function newUser({ args: [argument], flags, terminal }: Invocation): Promise<{ name: string; password: string }> {
   if (flags.bool("no-password")) return { name: argument, password: "" };
   const given = flags.text("new-user-password");
   if (given !== "") return { name: argument, password: given };

@@ -220,8 +220,7 @@ async function createRunner(command: readonly string[], terminal: Terminal): Pro
       },
     });
     if (result.status === 0) return;
-    const reason =
-      result.error === undefined ? endFailure(result.status, result.signal) : startFailure(command[0]);
+    const reason = result.error === undefined ? endFailure(result.status, result.signal) : startFailure(command[0]);
     const words = command.map((word) => quote(word)).join(" ");
     terminal.error.write(`command [${words}] error (${reason})\n`);
     throw new CommandFailure(ExitCode.Error, undefined);
