@@ -37,8 +37,8 @@ export class Membership {
   #clusterVersion: Version | undefined;
   #downgrade: DowngradeInfo;
 
-  /** After a change of the cluster version, with the one before. */
-  onVersionChange: ((before: Version | undefined) => void) | undefined;
+  /** After a change of the cluster version or of the downgrade. Runs while the entry is applied. */
+  onVersionChange: (() => void) | undefined = undefined;
 
   private constructor(backend: Backend, table: MemberTable, maxLearners: number) {
     this.#backend = backend;
@@ -115,16 +115,16 @@ export class Membership {
   }
 
   setClusterVersion(version: Version): void {
-    const before = this.#clusterVersion;
     this.#clusterVersion = version;
     this.#backend.put(buckets.cluster, clusterVersionKey, text(formatVersion(version)));
-    this.onVersionChange?.(before);
+    this.onVersionChange?.();
   }
 
   setDowngrade(info: DowngradeInfo): void {
     this.#downgrade = info;
     const json = `{"target-version":${quote(info.targetVersion)},"enabled":${info.enabled}}`;
     this.#backend.put(buckets.cluster, downgradeKey, text(json));
+    this.onVersionChange?.();
   }
 
   /** Repairs a fault of etcd 3.5 (etcd issue 19557): a promotion that reached the old store and not the backend. */

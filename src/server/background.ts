@@ -45,7 +45,13 @@ export class Background {
       checkpoints: config.leaseCheckpoint,
       requestTimeoutMs: requestTimeoutMs(config),
     });
-    this.versions = new VersionMonitor({ ...state, ...parts, clock, memberId: parts.bootstrapped.memberId });
+    this.versions = new VersionMonitor({
+      ...state,
+      ...parts,
+      clock,
+      memberId: parts.bootstrapped.memberId,
+      downgradeCheckTimeMs: config.downgradeCheckTimeMs,
+    });
     this.#compactions = new CompactionLoop(state.store, clock, config.compactionSleepIntervalMs);
     this.#autoCompaction = startAutoCompaction(config.autoCompaction, {
       clock,

@@ -1,7 +1,7 @@
 /**
  * Versions that the cluster agrees on. The leader raises the cluster version to the lowest server version of all
- * members; every member then brings its own storage to the version of the cluster. Both are looked at when the cause
- * may have changed, and every 4 s. Source: etcd server/etcdserver/version/monitor.go and server/storage/schema.
+ * members, or lowers it to the target of a downgrade; every member then brings its own storage to the version of the
+ * cluster. Both are looked at when the cause may have changed, and every 4 s. Source: etcd server/etcdserver/version/monitor.go and server/storage/schema.
  */
 import type { Membership } from "../membership/membership.ts";
 import {
@@ -18,7 +18,7 @@ import type { Clock, Timer } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Backend } from "../storage/backend/backend.ts";
 import { readStorageVersion, readTerm, writeStorageVersion } from "../storage/backend/schema.ts";
-import { ClusterVersionSetRequest } from "../wire/gen/membershippb/membership.ts";
+import { ClusterVersionSetRequest, DowngradeInfoSetRequest } from "../wire/gen/membershippb/membership.ts";
 import type { RequestKind } from "../wire/hot/raft-request.ts";
 import type { ProposalCallback } from "./member.ts";
 
@@ -32,6 +32,8 @@ export interface VersionMonitorParts {
   readonly backend: Backend;
   readonly clock: Clock;
   readonly log: Logger;
+  /** 0 never looks. */
+  readonly downgradeCheckTimeMs: number;
   readonly isLeader: () => boolean;
   readonly propose: (kind: RequestKind, request: Uint8Array, callback: ProposalCallback) => void;
 }
@@ -45,16 +47,19 @@ export function storageVersion(backend: Backend): Version | undefined {
 
 export class VersionMonitor {
   readonly #parts: VersionMonitorParts;
-  readonly #timer: Timer;
+  readonly #timers: Timer[];
   #isProposing = false;
 
   constructor(parts: VersionMonitorParts) {
     this.#parts = parts;
-    this.#timer = parts.clock.setTicker(() => this.check(), MONITOR_INTERVAL_MS);
+    this.#timers = [parts.clock.setTicker(() => this.check(), MONITOR_INTERVAL_MS)];
+    if (parts.downgradeCheckTimeMs > 0) {
+      this.#timers.push(parts.clock.setTicker(() => this.#endDowngrade(), parts.downgradeCheckTimeMs));
+    }
   }
 
   stop(): void {
-    this.#timer.cancel();
+    for (const timer of this.#timers) timer.cancel();
   }
 
   /** Call outside the application of an entry: it writes to the backend and to the log. */
@@ -102,13 +107,26 @@ export class VersionMonitor {
     return isAlone ? toMinor(serverVersion) : undefined;
   }
 
+  /** A downgrade is over when every member runs the target version. */
+  #endDowngrade(): void {
+    const { membership, log, isLeader, propose } = this.#parts;
+    const target = membership.downgrade.enabled ? parseVersion(membership.downgrade.targetVersion) : undefined;
+    const lowest = this.#lowestServerVersion();
+    if (!isLeader() || target === undefined || lowest === undefined) return;
+    if (compareVersions(toMinor(target), lowest) !== 0) return;
+    log.info("the cluster has been downgraded", { "cluster-version": membership.downgrade.targetVersion });
+    propose("downgradeInfoSet", DowngradeInfoSetRequest.encode({ enabled: false, ver: "" }).finish(), (error) => {
+      if (error !== undefined) log.warn("failed to cancel downgrade", { error });
+    });
+  }
+
   #checkStorage(): void {
     const { membership, backend, log } = this.#parts;
     const wanted = membership.clusterVersion;
     if (wanted === undefined || compareVersions(wanted, minClusterVersion) === 0) return;
-    const current = storageVersion(backend);
-    // Etcd cannot migrate what it cannot recognise; the first commit of the backend writes the row it looks at.
-    if (current === undefined || compareVersions(current, toMinor(wanted)) === 0) return;
+    // A database without any mark gets that of 3.5, the term, with the next commit.
+    const current = storageVersion(backend) ?? unmarkedStorageVersion;
+    if (compareVersions(current, toMinor(wanted)) === 0) return;
     log.info("cluster version differs from storage version.", {
       "cluster-version": formatVersion(wanted),
       "storage-version": formatVersion(current),
