@@ -14,6 +14,7 @@ import {
   testPlatform,
 } from "../../test/support/member.ts";
 import { AlarmType } from "../alarm/alarm-store.ts";
+import type { Disk } from "../platform/disk.ts";
 import { CompactionRequest, LeaseGrantRequest, LeaseRevokeRequest } from "../wire/gen/etcdserverpb/rpc.ts";
 import type { CompactionResult } from "./apply/result.ts";
 import { memberConfig, type MemberConfig } from "./config.ts";
@@ -47,6 +48,62 @@ function leftByKill(directory: string): string {
   return copy;
 }
 
+/** Lets a test stop, go on, or break the syncs of files whose path contains `part`. */
+function holdSyncs(
+  disk: Disk,
+  part: string,
+): {
+  hold: () => void;
+  whenHeld: () => Promise<void>;
+  release: () => void;
+  fail: (error: Error) => void;
+} {
+  let gate: PromiseWithResolvers | undefined;
+  let reached = promiseWithResolvers();
+  const open = disk.open.bind(disk);
+  disk.open = (path, ...rest) => {
+    const file = open(path, ...rest);
+    if (!path.includes(part)) return file;
+    const datasync = file.datasync.bind(file);
+    file.datasync = async () => {
+      if (gate !== undefined) {
+        reached.resolve();
+        await gate.promise;
+      }
+      await datasync();
+    };
+    return file;
+  };
+  return {
+    hold: () => {
+      gate = promiseWithResolvers();
+      reached = promiseWithResolvers();
+    },
+    whenHeld: () => reached.promise,
+    release: () => {
+      gate?.resolve();
+      gate = undefined;
+    },
+    fail: (error) => gate?.reject(error),
+  };
+}
+
+interface PromiseWithResolvers {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+function promiseWithResolvers(): PromiseWithResolvers {
+  let resolve!: () => void;
+  let reject!: (error: Error) => void;
+  const promise = new Promise<void>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}
+
 describe("a new member", () => {
   test("leads, publishes itself, and decides the versions", async () => {
     const member = await start({ dataDir: dataDir(), name: "default" });
@@ -74,6 +131,41 @@ describe("a new member", () => {
     expect(results.map((result) => result.kind === "put" && result.revision)).toEqual([2, 3, 4]);
     await readIndex(member);
     expect(get(member, "k")).toBe("3");
+  });
+});
+
+describe("while the disk hangs", () => {
+  test("reads are answered, and what is not durable is neither answered nor shown", async () => {
+    const platform = testPlatform();
+    const disk = holdSyncs(platform.disk, "wal");
+    const member = await startReadyMember({ dataDir: dataDir() }, platform);
+    running.push(member);
+    await put(member, "k", "before");
+    disk.hold();
+    let isAnswered = false;
+    const hanging = put(member, "k", "after").then(() => (isAnswered = true));
+    await disk.whenHeld();
+    for (let read = 0; read < 3; read++) await readIndex(member);
+    expect(get(member, "k")).toBe("before");
+    expect(isAnswered).toBe(false);
+    disk.release();
+    await hanging;
+    expect(get(member, "k")).toBe("after");
+  });
+
+  test("a failing disk stops the member, and the waiting request is not acknowledged", async () => {
+    const platform = testPlatform([]);
+    const disk = holdSyncs(platform.disk, "wal");
+    const member = await startReadyMember({ dataDir: dataDir() }, platform);
+    running.push(member);
+    const failed = new Promise<Error>((resolve) => (member.onFatal = resolve));
+    disk.hold();
+    const lost = put(member, "k", "v");
+    await disk.whenHeld();
+    disk.fail(new Error("EIO"));
+    await expect(lost).rejects.toMatchObject({ reason: "stopped" });
+    expect((await failed).message).toBe("EIO");
+    await expect(put(member, "k", "v")).rejects.toMatchObject({ reason: "stopped" });
   });
 });
 
