@@ -194,3 +194,4 @@ for (let phase = "more"; phase === "more" && slices < 2000; slices++) {
   longest = Math.max(longest, performance.now() - start);
 }
 console.log(`compaction of the index: ${slices} slices of 1000, longest ${longest.toFixed(2)} ms`);
+if (rows instanceof Backend) await rows.close();
