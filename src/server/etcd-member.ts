@@ -260,7 +260,7 @@ export class EtcdMember implements Member {
   fail(error: Error): void {
     if (this.#hasFailed) return;
     this.#hasFailed = true;
-    this.#log.fatal("the member cannot go on and stops", { error });
+    this.#log.fatal("the member cannot go on and stops", { error, stacktrace: error.stack });
     this.#quiesce();
     this.onFatal?.(error);
   }
