@@ -7,6 +7,7 @@ import { HealthService } from "../../grpc/health.ts";
 import type { AccessRules } from "../../http/access.ts";
 import { HealthCounters, healthPages } from "../../http/health.ts";
 import { memberHealth } from "../../http/member-health.ts";
+import { metricsPage } from "../../http/metrics/metrics-page.ts";
 import { peerPages } from "../../http/peer-pages.ts";
 import type { Page } from "../../http/responses.ts";
 import { HttpServer } from "../../http/server.ts";
@@ -15,8 +16,9 @@ import { formatVersion } from "../../membership/version.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { Member } from "../../server/member.ts";
-import { registerServices } from "../../server/services/register.ts";
+import { registerServices, type Services } from "../../server/services/register.ts";
 import { startMember } from "../../server/start-member.ts";
+import { gates, type GateName } from "./feature-gates.ts";
 import { ListenError, Listeners } from "./listeners.ts";
 import type { Settings } from "./settings.ts";
 import { etcdVersion, goArchitecture } from "./version.ts";
@@ -65,16 +67,28 @@ export async function runMember({ settings, platform, onFatal }: RunOptions): Pr
     });
     const health = new HealthService();
     health.register(grpc);
-    registerServices(grpc, member);
+    const services = registerServices(grpc, member);
     await doors.openPeers(member, log);
     await member.whenReady();
     log.info("ready to serve client requests");
-    doors.openClients({ settings, member, grpc, log });
+    doors.openClients({ settings, member, grpc, services, log });
     return { member, stop: once(() => stop({ doors, grpc, health, member, platform, log })) };
   } catch (error) {
     await doors.close();
     throw error;
   }
+}
+
+interface ClientsContext {
+  readonly settings: Settings;
+  readonly member: Member;
+  readonly grpc: GrpcServer;
+  readonly services: Services;
+  readonly log: Logger;
+}
+
+function featuresOf({ gates: values }: Settings): { name: string; stage: string; enabled: boolean }[] {
+  return Object.entries(gates).map(([name, { stage }]) => ({ name, stage, enabled: values[name as GateName] }));
 }
 
 /** All sockets and HTTP servers of a member. */
@@ -114,11 +128,15 @@ class Doors {
     for (const address of this.#peer.addresses) log.info("serving peer traffic", { address: addressText(address) });
   }
 
-  openClients(context: { settings: Settings; member: Member; grpc: GrpcServer; log: Logger }): void {
-    const { settings, member, grpc, log } = context;
+  openClients(context: ClientsContext): void {
+    const { settings, member, grpc, services, log } = context;
     const { values } = settings;
     const access: AccessRules = { cors: values.cors, hostWhitelist: values["host-whitelist"] };
-    const statusPages = healthPages(memberHealth(member), new HealthCounters(), log.withCaller("http/health.ts"));
+    const health = new HealthCounters();
+    const statusPages = healthPages(memberHealth(member), health, log.withCaller("http/health.ts"));
+    const features = featuresOf(settings);
+    const startedAt = member.platform.clock.now() - process.uptime() * 1000;
+    statusPages.set("/metrics", metricsPage({ member, services, health, features, grpc, startedAt }));
     const pages = new Map<string, Page>([...statusPages, ["/version", versionPage(() => versions(member))]]);
     const http = new HttpServer({ pages, access });
     const metrics = new HttpServer({ pages: statusPages });

@@ -185,12 +185,21 @@ function registerDiskMetrics(registry: MetricsRegistry, member: Member): void {
   registry.gauge("etcd_mvcc_db_total_size_in_use_in_bytes", "Bytes of the database in use.", () => backend.sizeInUse);
   registry.gauge("etcd_mvcc_db_open_read_transactions", "Open read transactions.", () => backend.openReaders);
   registry.histogram("etcd_disk_wal_fsync_duration_seconds", "Time of WAL syncs.", () => wal.fsyncSeconds);
-  registry.histogram("etcd_disk_wal_write_duration_seconds", "Time of WAL writes.", () => wal.writeSeconds);
   registry.gauge("etcd_disk_wal_write_bytes_total", "Bytes written to the WAL.", () => wal.bytesWritten);
   registry.histogram(
     "etcd_disk_backend_commit_duration_seconds",
     "Time of backend commits.",
     () => backend.metrics.commitSeconds,
+  );
+  registry.histogram(
+    "etcd_debugging_disk_backend_commit_spill_duration_seconds",
+    "Part of a commit: bringing the writes into the tree.",
+    () => backend.metrics.mergeSeconds,
+  );
+  registry.histogram(
+    "etcd_debugging_disk_backend_commit_write_duration_seconds",
+    "Part of a commit: writing pages and waiting for the disk.",
+    () => backend.metrics.writeSeconds,
   );
   registry.histogram(
     "etcd_disk_backend_defrag_duration_seconds",

@@ -26,6 +26,7 @@ import {
   type RowPosition,
   type RowVisitor,
 } from "./bucket.ts";
+import { BackendMetrics } from "./backend-metrics.ts";
 import { copyDatabase, snapshotImage, type SnapshotImage } from "./copy.ts";
 import { Layer, LayeredReader } from "./layered-reader.ts";
 import { LoopPace } from "./loop-pace.ts";
@@ -50,11 +51,7 @@ export interface BackendOptions {
   readonly readOnly?: boolean;
   /** A write or sync failed: what was not durable may never be. The process must stop. */
   readonly onFatal?: (error: Error) => void;
-  /** Sees how long a commit or defragmentation took, for metrics. */
-  readonly onMeasured?: (what: BackendMeasure, seconds: number) => void;
 }
-
-export type BackendMeasure = "commit" | "merge" | "write" | "defragment";
 
 const batchIntervalMsDefault = 100;
 const batchLimitDefault = 10_000;
@@ -81,6 +78,7 @@ export class Backend implements BackendReader {
   readonly #bufferBytesMax: number;
   readonly #ticker: Timer | undefined;
   #db: BoltDb;
+  readonly metrics = new BackendMetrics();
   #tree: TreeReader;
   #current = new Stage();
   /** Closed because a pinned view reads them, not yet being committed. Newest first. */
@@ -97,6 +95,8 @@ export class Backend implements BackendReader {
   #commitScheduled = false;
   /** A defragmentation copies the file: commits wait. */
   #defragmenting = false;
+  /** The last defragmentation asked for; never rejects. */
+  #defragmentation: Promise<void> = Promise.resolve();
   #failure: Error | undefined;
   #closed = false;
   #pins = 0;
@@ -232,6 +232,10 @@ export class Backend implements BackendReader {
     return this.size - this.#db.freePages * this.#db.meta.pageSize;
   }
 
+  get isDefragmenting(): boolean {
+    return this.#defragmenting;
+  }
+
   /** Pinned views, snapshots and other open readers. */
   get openReaders(): number {
     return this.#pins;
@@ -314,8 +318,14 @@ export class Backend implements BackendReader {
   }
 
   /** Copies everything into a new, dense file and takes it into use. Writes go on into the buffer meanwhile. */
-  async defragment(): Promise<void> {
-    assert(!this.#defragmenting, "backend: a defragmentation is running");
+  defragment(): Promise<void> {
+    // One after the other: two clients may ask at once.
+    const done = this.#defragmentation.then(() => this.#defragmentNow());
+    this.#defragmentation = done.catch(() => undefined);
+    return done;
+  }
+
+  async #defragmentNow(): Promise<void> {
     do await this.commit();
     while (this.#running !== undefined || this.#defragmenting);
     this.#defragmenting = true;
@@ -339,7 +349,7 @@ export class Backend implements BackendReader {
       this.#continue();
     }
     const seconds = (this.#clock.monotonic() - started) / 1000;
-    this.#options.onMeasured?.("defragment", seconds);
+    this.metrics.defragmentSeconds.observe(seconds);
     this.#log.info("finished defragmenting directory", {
       path: this.#path,
       "current-db-size-bytes-diff": this.size - size,
@@ -441,9 +451,9 @@ export class Backend implements BackendReader {
     const merged = this.#clock.monotonic();
     await tx.commit(pace);
     const ended = this.#clock.monotonic();
-    this.#options.onMeasured?.("merge", (merged - started) / 1000);
-    this.#options.onMeasured?.("write", (ended - merged) / 1000);
-    this.#options.onMeasured?.("commit", (ended - started) / 1000);
+    this.metrics.mergeSeconds.observe((merged - started) / 1000);
+    this.metrics.writeSeconds.observe((ended - merged) / 1000);
+    this.metrics.commitSeconds.observe((ended - started) / 1000);
   }
 
   #committed(waiters: readonly Waiter[]): void {
