@@ -20,7 +20,6 @@ const rules: readonly (readonly [RegExp, string])[] = [
   [/"TTL" : \d+/g, '"TTL" : <TTL>'],
   [/(true|false), (true|false), \d+, \d+, \d+,/g, "$1, $2, <T>, <N>, <N>,"],
   [/^Member +/gm, "Member "],
-  [/attached keys\(\[([^\]]*)\]\)/g, "attached keys(<KEYS>)"],
 ];
 
 /** Log lines of the client: how many there are depends on time. */
@@ -48,8 +47,21 @@ function normalize(text: string, step: Step, variables: ReadonlyMap<string, stri
   let result = text;
   for (const [name, value] of variables) result = result.replaceAll(value, `\${${name}}`);
   for (const [pattern, replacement] of rules) result = result.replace(pattern, replacement);
+  result = sortLeaseKeys(result);
   result = result.replace(/^[|+].*$/gm, (line) => tableLine(line, step.table_numbers === true));
   return step.sort_lines === true ? result.split("\n").sort().join("\n") : result;
+}
+
+/** The keys of a lease come in any order: sorted, in each of the three forms. */
+function sortLeaseKeys(text: string): string {
+  const sorted = (keys: string, separator: string): string => keys.split(separator).sort().join(separator);
+  return text
+    .replace(/attached keys\(\[([^\]]*)\]\)/g, (_, keys: string) => `attached keys([${sorted(keys, " ")}])`)
+    .replace(/"keys":\[([^\]]*)\]/g, (_, keys: string) => `"keys":[${sorted(keys, ",")}]`)
+    .replace(
+      /("GrantedTTL" : \d+\n)((?:"Key" : .*\n)+)/g,
+      (_, head: string, keys: string) => head + sorted(keys, "\n"),
+    );
 }
 
 function tableLine(line: string, hidesNumbers: boolean): string {
