@@ -18,7 +18,7 @@ export function renderTable(header: readonly string[], rows: readonly (readonly 
   const titles = header.map((title) => title.replaceAll("_", " ").toUpperCase());
   const cells = rows.map((row) => row.map((cell) => wrapCell(cell)));
   const widths = titles.map((title, column) =>
-    Math.max(displayWidth(title), ...cells.map((row) => Math.max(...row[column].map((line) => displayWidth(line))))),
+    Math.max(displayWidth(title), ...cells.map((row) => cellWidth(row[column]))),
   );
   const border = `+${widths.map((width) => "-".repeat(width + 2)).join("+")}+\n`;
   let text = border + tableLine(titles.map((title, column) => centre(title, widths[column]))) + border;
@@ -29,6 +29,11 @@ export function renderTable(header: readonly string[], rows: readonly (readonly 
     }
   }
   return text + border;
+}
+
+/** A wrapped cell is as wide as the limit, however short its lines came out. */
+function cellWidth(lines: readonly string[]): number {
+  return Math.max(lines.length > 1 ? wrapWidth : 0, ...lines.map((line) => displayWidth(line)));
 }
 
 function tableLine(cells: readonly string[]): string {
