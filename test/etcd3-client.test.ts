@@ -1,5 +1,5 @@
 /** The npm client `etcd3` (grpc-js underneath) against a member of ours, as a Node developer would use it. */
-import { Etcd3, type Watcher } from "etcd3";
+import { Etcd3, EtcdLockFailedError, type Watcher } from "etcd3";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { removeFolder, ServerProcess, temporaryFolder } from "./support/process.ts";
 
@@ -81,7 +81,7 @@ test("only one of many contenders holds a lock", async () => {
     ),
   ).catch((error: unknown) => {
     // etcd3's lock gives up when it is held; those who got it were alone.
-    expect(String(error)).toContain("EtcdLockFailedError");
+    expect(error).toBeInstanceOf(EtcdLockFailedError);
   });
   expect(most).toBe(1);
 });
