@@ -39,6 +39,8 @@ export async function bundleTools() {
       platform: "node",
       format: "cjs",
       target: "node20",
+      // A script run from source has no loader for import(): what is imported late becomes a late require.
+      supported: { "dynamic-import": false },
       legalComments: "none",
       logLevel: "warning",
     });
