@@ -229,6 +229,20 @@ test("the hash covers everything except what it is told to ignore", async () => 
   expect(await one.hash(hashIgnores)).not.toBe(await two.hash(hashIgnores));
 });
 
+test("opening waits while another holds the file, and gets it when it is closed", async () => {
+  const first = await openBackend();
+  let opened = false;
+  const second = openBackend().then((backend) => {
+    opened = true;
+    return backend;
+  });
+  first.putRow(2, 0, false, bytes("v"));
+  await first.commit();
+  expect(opened).toBe(false);
+  await first.close();
+  expect(rowsOf(await second)).toEqual(["2.0=v"]);
+});
+
 test("a failed write is fatal: waiters get the error, and nothing more is committed", async () => {
   const failures: string[] = [];
   let broken = false;

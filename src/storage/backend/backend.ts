@@ -11,10 +11,12 @@
  * See etcd server/storage/backend.
  */
 import { assert } from "../../base/assert.ts";
+import { CorruptionError } from "../../base/corruption.ts";
 import { updateCrc32c } from "../../base/crc32c.ts";
 import type { Clock, Timer } from "../../platform/clock.ts";
 import type { Disk } from "../../platform/disk.ts";
 import type { Logger } from "../../platform/logger.ts";
+import { BucketError } from "../bbolt/bucket.ts";
 import { BoltDb, type BoltOptions, DatabaseLockedError } from "../bbolt/db.ts";
 import {
   allBuckets,
@@ -309,6 +311,8 @@ export class Backend implements BackendReader {
     return {
       size: image.size,
       read: (target, position) => image.read(target, position),
+      get: (bucket, key) => image.get(bucket, key),
+      range: (bucket, start, end, limit, visit) => image.range(bucket, start, end, limit, visit),
       close: () => {
         if (open) this.#pins--;
         open = false;
@@ -323,6 +327,36 @@ export class Backend implements BackendReader {
     const done = this.#defragmentation.then(() => this.#defragmentNow());
     this.#defragmentation = done.catch(() => undefined);
     return done;
+  }
+
+  /**
+   * Takes another database file (one that a leader sent) into use: it is renamed into the place of the present one, and
+   * what was written and not committed is dropped, as the new file holds later effects. Nobody may write meanwhile.
+   *
+   * @param replaced - runs in the very turn in which reads begin to see the new file.
+   * @throws {CorruptionError} by rejection when the file is not a database; the present one stays in use then.
+   */
+  async replaceBy(path: string, replaced: () => void): Promise<void> {
+    await this.#defragmentation;
+    while (this.#running !== undefined) await this.#running;
+    this.#defragmenting = true;
+    try {
+      const next = await openWaiting(this.#disk, this.#clock, this.#log, path, boltOptions(this.#options, 0));
+      await createBuckets(next);
+      this.#disk.rename(path, this.#path);
+      await this.#disk.syncDirectory(directoryOf(this.#path));
+      const old = this.#db;
+      this.#db = next;
+      this.#tree = new TreeReader(next.peek());
+      this.#current = new Stage();
+      this.#sealed = [];
+      this.#reader = this.#newReader();
+      old.close();
+      replaced();
+    } finally {
+      this.#defragmenting = false;
+      this.#continue();
+    }
   }
 
   async #defragmentNow(): Promise<void> {
@@ -564,13 +598,19 @@ async function openWaiting(disk: Disk, clock: Clock, log: Logger, path: string, 
 }
 
 async function createBuckets(db: BoltDb): Promise<void> {
-  const tx = db.begin(true);
-  if (allBuckets.every(({ bytes }) => tx.bucket(bytes) !== undefined)) {
-    tx.rollback();
-    return;
+  try {
+    const tx = db.begin(true);
+    if (allBuckets.every(({ bytes }) => tx.bucket(bytes) !== undefined)) {
+      tx.rollback();
+      return;
+    }
+    for (const { bytes } of allBuckets) tx.root.createBucket(bytes);
+    await tx.commit();
+  } catch (cause) {
+    db.close();
+    if (!(cause instanceof BucketError)) throw cause;
+    throw new CorruptionError({ path: db.path }, "a bucket of etcd's is an ordinary pair", undefined, { cause });
   }
-  for (const { bytes } of allBuckets) tx.root.createBucket(bytes);
-  await tx.commit();
 }
 
 function directoryOf(path: string): string {

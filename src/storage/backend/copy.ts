@@ -5,7 +5,10 @@ import type { Cursor } from "../bbolt/cursor.ts";
 import type { BoltDb } from "../bbolt/db.ts";
 import { encodeMetaPage } from "../bbolt/format.ts";
 import type { Pace } from "../bbolt/tx.ts";
+import type { Bucket, PairVisitor } from "./bucket.ts";
+import { LayeredReader } from "./layered-reader.ts";
 import { sequentialFill } from "./merge.ts";
+import { TreeReader } from "./tree-reader.ts";
 
 /** A consistent image of the database file, as `Maintenance.Snapshot` sends it. */
 export interface SnapshotImage {
@@ -13,6 +16,10 @@ export interface SnapshotImage {
   readonly size: number;
   /** Fills `target` from `position`; returns the count, short only at the end. */
   read(target: Uint8Array, position: number): Promise<number>;
+  /** A pair of a bucket other than `key`, as the image has it. A view. */
+  get(bucket: Bucket, key: Uint8Array): Uint8Array | undefined;
+  /** Visits up to `limit` (0 = all) pairs of `[start, end)` of a bucket other than `key`, as the image has them. */
+  range(bucket: Bucket, start: Uint8Array, end: Uint8Array | undefined, limit: number, visit: PairVisitor): void;
   /** Releases the pinned pages. Idempotent. */
   close(): void;
 }
@@ -28,9 +35,12 @@ export function snapshotImage(db: BoltDb): SnapshotImage {
   head.set(encodeMetaPage(meta, 0));
   head.set(encodeMetaPage({ ...meta, txid: meta.txid - 1 }, 1), meta.pageSize);
   const size = meta.highWater * meta.pageSize;
+  const reader = new LayeredReader([], new TreeReader(tx));
   let open = true;
   return {
     size,
+    get: (bucket, key) => reader.get(bucket, key),
+    range: (bucket, start, end, limit, visit) => reader.range(bucket, start, end, limit, visit),
     async read(target, position) {
       assert(open, "snapshot: the image is closed");
       const count = Math.min(target.length, size - position);

@@ -4,7 +4,7 @@
  *
  * Pages are immutable and owned by the garbage collector: a view that somebody still holds stays good after eviction.
  */
-import type { Page } from "./page.ts";
+import { Page } from "./page.ts";
 
 /** What a page costs beside its bytes: the objects around it. */
 const pageOverheadBytes = 400;
@@ -12,8 +12,9 @@ const pageOverheadBytes = 400;
 export class PageCache {
   readonly #bytesMax: number;
   readonly #pages = new Map<number, Page>();
-  /** The ring of the hand. Entries whose page was replaced or removed are stale and dropped when the hand meets them. */
-  #ring: Page[] = [];
+  /** The ring of the hand. A page knows its slot; slots of removed pages are empty until another takes them. */
+  readonly #ring: (Page | undefined)[] = [];
+  readonly #emptySlots: number[] = [];
   #hand = 0;
   #bytes = 0;
 
@@ -31,13 +32,16 @@ export class PageCache {
     return page;
   }
 
-  /** Adds a page; one of the same id (whose memory was reused in the file) is replaced. */
+  /** Adds a page; one of the same id (whose place in the file was reused) is replaced. */
   add(page: Page): void {
     this.remove(page.id);
-    this.#pages.set(page.id, page);
     this.#bytes += costOf(page);
     if (this.#bytes > this.#bytesMax) this.#evict();
-    this.#ring.push(page);
+    // The slot emptied last lies right behind the hand, so the page has a whole round to prove useful.
+    const slot = this.#emptySlots.pop() ?? this.#ring.length;
+    this.#ring[slot] = page;
+    page.cacheSlot = slot;
+    this.#pages.set(page.id, page);
   }
 
   remove(id: number): void {
@@ -45,35 +49,38 @@ export class PageCache {
     if (page === undefined) return;
     this.#pages.delete(id);
     this.#bytes -= costOf(page);
+    this.#ring[page.cacheSlot] = undefined;
+    this.#emptySlots.push(page.cacheSlot);
   }
 
   clear(): void {
     this.#pages.clear();
-    this.#ring = [];
+    this.#ring.length = 0;
+    this.#emptySlots.length = 0;
     this.#hand = 0;
     this.#bytes = 0;
   }
 
   #evict(): void {
-    // Every step drops a ring entry or takes a mark away, so two rounds always suffice.
-    while (this.#bytes > this.#bytesMax && this.#ring.length > 0) {
+    // The first round takes all marks away at the latest, so the second frees whatever is needed.
+    for (let steps = this.#ring.length * 2; this.#bytes > this.#bytesMax && steps > 0; steps--) {
       if (this.#hand >= this.#ring.length) this.#hand = 0;
       const page = this.#ring[this.#hand];
-      const current = this.#pages.get(page.id) === page;
-      if (current && page.referenced) {
-        page.referenced = false;
-        this.#hand++;
-        continue;
-      }
-      if (current) this.remove(page.id);
-      const last = this.#ring.pop();
-      if (last !== undefined && last !== page) this.#ring[this.#hand] = last;
+      this.#hand++;
+      if (page === undefined) continue;
+      if (page.referenced) this.#spare(page);
+      else this.remove(page.id);
     }
-    // Replaced pages leave stale entries behind; without this they would pin memory when nothing has to be evicted.
-    if (this.#ring.length > 2 * this.#pages.size + 1024) {
-      this.#ring = [...this.#pages.values()];
-      this.#hand = 0;
-    }
+  }
+
+  /** A page that shares its memory with others moves to its own, or it would pin theirs beyond their eviction. */
+  #spare(page: Page): void {
+    page.referenced = false;
+    if (page.bytes.length === page.bytes.buffer.byteLength) return;
+    const moved = new Page(page.id, new Uint8Array(page.bytes));
+    moved.cacheSlot = page.cacheSlot;
+    this.#ring[page.cacheSlot] = moved;
+    this.#pages.set(page.id, moved);
   }
 }
 

@@ -43,6 +43,8 @@ export class Page implements Elements {
   readonly count: number;
   /** Second-chance mark of the page cache. */
   referenced = false;
+  /** Where the page cache keeps the page; of no meaning outside it. */
+  cacheSlot = -1;
 
   /** @param bytes - a run that {@link pageFault} found sound (or that we have just written); 4-byte aligned. */
   constructor(id: number, bytes: Uint8Array) {

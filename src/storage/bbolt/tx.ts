@@ -23,6 +23,8 @@ export interface Pace {
   turn(): Promise<void>;
 }
 
+/** Pages allocated at once. The page cache moves a page out that outlives its neighbours, so a sheet is not pinned for long. */
+const sheetPages = 16;
 /** One `writev` takes at most so many buffers (IOV_MAX is 1024) and bytes, so that one write does not hog the disk. */
 const writeBuffersMax = 512;
 const writeBytesMax = 4 << 20;
@@ -34,6 +36,9 @@ export class Tx {
   #meta: Meta;
   #highWater: number;
   #open = true;
+  /** Memory for new pages, and how much of it is taken. */
+  #sheet = new Uint8Array(0);
+  #sheetUsed = 0;
   /** Runs allocated and built by this transaction. */
   readonly #dirty = new Map<number, Page>();
 
@@ -140,7 +145,7 @@ export class Tx {
   /** Allocates a run for `size` bytes, has `fill` write it (zeroed memory) and returns its id. */
   writeRun(size: number, fill: (bytes: Uint8Array, id: number, overflow: number) => void): number {
     const count = Math.ceil(size / this.pageSize);
-    const bytes = new Uint8Array(count * this.pageSize);
+    const bytes = this.#pageMemory(count);
     const id = this.#allocate(count);
     fill(bytes, id, count - 1);
     this.#dirty.set(id, new Page(id, bytes));
@@ -153,6 +158,17 @@ export class Tx {
     const count = page.bytes.length / this.pageSize;
     if (this.#dirty.delete(id)) this.#host.freelist.giveBack(id, count);
     else this.#freeRun(id, count);
+  }
+
+  /** Zeroed memory of a run. Single pages are cut from bigger pieces: thousands of small buffers a second are a burden on the collector. */
+  #pageMemory(count: number): Uint8Array {
+    if (count > 1) return new Uint8Array(count * this.pageSize);
+    if (this.#sheetUsed === this.#sheet.length) {
+      this.#sheet = new Uint8Array(sheetPages * this.pageSize);
+      this.#sheetUsed = 0;
+    }
+    this.#sheetUsed += this.pageSize;
+    return this.#sheet.subarray(this.#sheetUsed - this.pageSize, this.#sheetUsed);
   }
 
   #freeRun(id: number, count: number): void {
