@@ -41,6 +41,9 @@ export interface CallOptions {
 /** The fields of a request that are not zero. */
 export type Fields<Message> = Partial<Message>;
 
+/** Timers count whole milliseconds: one set for a deadline may fire this much before it. */
+const timerSlackMs = 2;
+
 /** A bidirectional or server-streaming call with decoded messages; the iteration throws {@link ClientError}. */
 export interface MessageStream<Request, Response> extends AsyncIterable<Response> {
   send(request: Fields<Request>): Promise<void>;
@@ -82,7 +85,7 @@ export class Client {
         return method.response.decode(await this.#attempt(method.path, bytes, deadline, options));
       } catch (error) {
         this.#reportFailure(method.path, attempt, error);
-        const timedOut = deadline !== undefined && clock.monotonic() >= deadline;
+        const timedOut = deadline !== undefined && clock.monotonic() >= deadline - timerSlackMs;
         if (timedOut || attempt + 1 >= attemptsMax || options.signal?.aborted === true) {
           throw clientError(error, timedOut);
         }
