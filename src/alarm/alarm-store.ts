@@ -32,11 +32,17 @@ export class AlarmStore {
   /** @throws {CorruptionError} when a row is not an AlarmMember. */
   static open(backend: Backend): AlarmStore {
     const store = new AlarmStore(backend);
-    backend.range(buckets.alarm, emptyBytes, undefined, 0, (key) => {
-      store.#add(decodeAlarmMember(key));
+    store.reload();
+    return store;
+  }
+
+  /** Reads the alarms again: the database was replaced by that of a snapshot. @throws {CorruptionError} as `open`. */
+  reload(): void {
+    this.#raised.clear();
+    this.#backend.range(buckets.alarm, emptyBytes, undefined, 0, (key) => {
+      this.#add(decodeAlarmMember(key));
       return true;
     });
-    return store;
   }
 
   /** Whether any member has raised this alarm. */

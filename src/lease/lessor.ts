@@ -110,11 +110,24 @@ export class Lessor {
   /** Reads the leases of the backend; keys are attached when the store opens. */
   static open(backend: LeaseBackend, options: LessorOptions): Lessor {
     const lessor = new Lessor(backend, options);
-    for (const { id, ttlSeconds, remainingTtlSeconds } of readLeaseRows(backend)) {
-      const ttl = Math.max(ttlSeconds, options.minTtlSeconds);
-      lessor.#leases.set(id, new GrantedLease(id, ttl, remainingTtlSeconds));
-    }
+    lessor.#read();
     return lessor;
+  }
+
+  /** Reads the leases again: the database was replaced by that of a snapshot. The store reloads next and binds again. */
+  reload(): void {
+    this.demote();
+    this.#leases.clear();
+    this.#leaseByItem.clear();
+    this.#keys = undefined;
+    this.#read();
+  }
+
+  #read(): void {
+    for (const { id, ttlSeconds, remainingTtlSeconds } of readLeaseRows(this.#backend)) {
+      const ttl = Math.max(ttlSeconds, this.#minTtlSeconds);
+      this.#leases.set(id, new GrantedLease(id, ttl, remainingTtlSeconds));
+    }
   }
 
   get isPrimary(): boolean {
@@ -262,7 +275,7 @@ export class Lessor {
     return this.#leases.has(leaseId);
   }
 
-  /** For the store, once: how to come back to keys. */
+  /** For the store, once after each reading of the leases: how to come back to keys. */
   bind(keys: AttachedKeys): void {
     assert(this.#keys === undefined, "lessor bound to two stores");
     this.#keys = keys;

@@ -32,7 +32,7 @@ const noDowngrade: DowngradeInfo = { enabled: false, targetVersion: "" };
 
 export class Membership {
   readonly #backend: Backend;
-  readonly #table: MemberTable;
+  #table: MemberTable;
   readonly #maxLearners: number;
   #clusterVersion: Version | undefined;
   #downgrade: DowngradeInfo;
@@ -50,17 +50,15 @@ export class Membership {
 
   /** @throws {CorruptionError} when a row is not what etcd writes. */
   static open(backend: Backend, maxLearners: number): Membership {
-    const members: Member[] = [];
-    backend.range(buckets.members, emptyBytes, undefined, 0, (key, value) => {
-      members.push(readRow(buckets.members, key, () => parseMember(value)));
-      return true;
-    });
-    const removed: bigint[] = [];
-    backend.range(buckets.membersRemoved, emptyBytes, undefined, 0, (key) => {
-      removed.push(readRow(buckets.membersRemoved, key, () => parseId(asBuffer(key).toString("latin1"))));
-      return true;
-    });
-    return new Membership(backend, new MemberTable(members, removed), maxLearners);
+    return new Membership(backend, readMemberTable(backend), maxLearners);
+  }
+
+  /** Reads everything again: the database was replaced by that of a snapshot. @throws {CorruptionError} as {@link open}. */
+  reload(): void {
+    this.#table = readMemberTable(this.#backend);
+    this.#clusterVersion = readClusterVersion(this.#backend);
+    this.#downgrade = readDowngrade(this.#backend);
+    this.onVersionChange?.();
   }
 
   /** Ascending by id. */
@@ -150,7 +148,29 @@ export class Membership {
   }
 }
 
-function readClusterVersion(backend: Backend): Version | undefined {
+/** Payload of a snapshot whose database is `image`. @throws {CorruptionError} when a row is not what etcd writes. */
+export function oldStoreOf(image: MembershipRows): Uint8Array {
+  return encodeOldStore(readMemberTable(image), readClusterVersion(image));
+}
+
+/** What is read of a database. */
+export type MembershipRows = Pick<Backend, "get" | "range">;
+
+function readMemberTable(rows: MembershipRows): MemberTable {
+  const members: Member[] = [];
+  rows.range(buckets.members, emptyBytes, undefined, 0, (key, value) => {
+    members.push(readRow(buckets.members, key, () => parseMember(value)));
+    return true;
+  });
+  const removed: bigint[] = [];
+  rows.range(buckets.membersRemoved, emptyBytes, undefined, 0, (key) => {
+    removed.push(readRow(buckets.membersRemoved, key, () => parseId(asBuffer(key).toString("latin1"))));
+    return true;
+  });
+  return new MemberTable(members, removed);
+}
+
+function readClusterVersion(backend: MembershipRows): Version | undefined {
   const value = backend.get(buckets.cluster, clusterVersionKey);
   if (value === undefined) return undefined;
   const version = parseVersion(asBuffer(value).toString("latin1"));

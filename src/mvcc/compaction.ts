@@ -63,6 +63,11 @@ export class Compaction {
     return this.#queue.length;
   }
 
+  /** The database was replaced: nobody shall wait for what does not go on here. */
+  abandon(): void {
+    for (const { whenDone } of this.#queue.splice(0)) whenDone?.();
+  }
+
   /** See `Store.compact`. */
   order(revision: number, whenDone: (() => void) | undefined): void {
     const core = this.#core;

@@ -36,15 +36,7 @@ export class Core {
   onCommit: ((main: number, changes: readonly Change[]) => void) | undefined = undefined;
   onWork: (() => void) | undefined = undefined;
   onCompacted: ((revision: number) => void) | undefined = undefined;
-  readonly counters: StoreCounters = {
-    ranges: 0,
-    puts: 0,
-    deletes: 0,
-    txns: 0,
-    putBytes: 0,
-    compactedRows: 0,
-    lastCompactionSeconds: 0,
-  };
+  readonly counters: StoreCounters;
   /** Revisions that sliced readers of the index (cursors, hashes) still need: no compaction above starts meanwhile. */
   readonly indexReaders: number[] = [];
   /** Scratch of synchronous code; never held over a call that may use it. */
@@ -52,7 +44,8 @@ export class Core {
   readonly pair = new PairReader();
   readonly list = new RevisionList();
 
-  constructor(rows: RowStore, index: KeyIndex, leases: LeaseBook) {
+  constructor(rows: RowStore, index: KeyIndex, leases: LeaseBook, counters: StoreCounters = newCounters()) {
+    this.counters = counters;
     this.rows = rows;
     this.index = index;
     this.ranges = new KeyRanges(index);
@@ -87,6 +80,10 @@ export class Core {
     this.indexReaders.splice(this.indexReaders.indexOf(revision), 1);
     this.onWork?.();
   }
+}
+
+function newCounters(): StoreCounters {
+  return { ranges: 0, puts: 0, deletes: 0, txns: 0, putBytes: 0, compactedRows: 0, lastCompactionSeconds: 0 };
 }
 
 /** The row of a put that the index knows. @throws {CorruptionError} when it is missing. */

@@ -47,15 +47,17 @@ export interface StoreOptions {
 const defaultCompactionBatchRows = 1000;
 
 export class Store {
-  readonly #core: Core;
-  readonly #write: WriteTxn;
-  readonly #hashes = new CompactionHashes();
-  readonly #compaction: Compaction;
+  readonly #options: StoreOptions;
+  #core: Core;
+  #write: WriteTxn;
+  #hashes = new CompactionHashes();
+  #compaction: Compaction;
 
-  private constructor(core: Core, batchRows: number) {
+  private constructor(core: Core, options: StoreOptions) {
+    this.#options = options;
     this.#core = core;
     this.#write = new WriteTxn(core);
-    this.#compaction = new Compaction(core, this.#hashes, batchRows);
+    this.#compaction = new Compaction(core, this.#hashes, options.compactionBatchRows ?? defaultCompactionBatchRows);
   }
 
   /**
@@ -66,15 +68,42 @@ export class Store {
    * @throws {CorruptionError} when a row cannot be read.
    */
   static open(rows: RowStore, leases: LeaseBook = noLeases, options: StoreOptions = {}): Store {
-    const core = new Core(rows, new KeyIndex(options.hashSeed), leases);
-    const store = new Store(core, options.compactionBatchRows ?? defaultCompactionBatchRows);
-    leases.bind({
-      keyOf: (item) => core.index.key(item),
-      deleteKeys: (keys, alongside) => store.#deleteKeys(keys, alongside),
-    });
-    const unfinished = restore(core, options.warn ?? (() => undefined));
-    if (unfinished > 0) store.compact(unfinished);
+    const store = new Store(new Core(rows, new KeyIndex(options.hashSeed), leases), options);
+    store.#restore();
     return store;
+  }
+
+  /**
+   * Reads everything again: the database was replaced by that of a snapshot, and the lessor has read its leases from it.
+   * Cursors and hashes that are open go on over the state they began with; compactions under way are given up, and those
+   * that the new database has begun are queued. Nothing is said to `onCommit`.
+   *
+   * @throws {CorruptionError} when a row cannot be read.
+   */
+  reload(): void {
+    const before = this.#core;
+    const core = new Core(before.rows, new KeyIndex(this.#options.hashSeed), before.leases, before.counters);
+    core.onCommit = before.onCommit;
+    core.onWork = before.onWork;
+    core.onCompacted = before.onCompacted;
+    const abandoned = this.#compaction;
+    this.#core = core;
+    this.#write = new WriteTxn(core);
+    this.#hashes = new CompactionHashes();
+    const batchRows = this.#options.compactionBatchRows ?? defaultCompactionBatchRows;
+    this.#compaction = new Compaction(core, this.#hashes, batchRows);
+    this.#restore();
+    abandoned.abandon();
+  }
+
+  #restore(): void {
+    const core = this.#core;
+    core.leases.bind({
+      keyOf: (item) => core.index.key(item),
+      deleteKeys: (keys, alongside) => this.#deleteKeys(keys, alongside),
+    });
+    const unfinished = restore(core, this.#options.warn ?? (() => undefined));
+    if (unfinished > 0) this.compact(unfinished);
   }
 
   /** Main revision of the newest change; 1 in a new store. */

@@ -59,6 +59,11 @@ export class CatchUpRound {
     this.#at = { main: oldest, sub: 0 };
   }
 
+  /** Lets its watchers go without giving them what was gathered. */
+  abandon(): void {
+    this.#leave();
+  }
+
   /** Reads a slice. @returns true when the round is over. */
   step(): boolean {
     const changes: Change[] = [];

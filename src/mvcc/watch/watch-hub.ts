@@ -74,6 +74,20 @@ export class WatchHub {
     }
   }
 
+  /**
+   * The store was reloaded from a snapshot, with transactions that nobody was told of: every watcher catches up from
+   * history. A history that is compacted ends the watch, as for any watcher that is behind.
+   */
+  resync(): void {
+    // What the round had read belongs to the state before; nothing of it was recorded as delivered.
+    this.#round?.abandon();
+    this.#round = undefined;
+    for (const watcher of this.#synced.watchers()) {
+      this.#synced.remove(watcher);
+      this.#fallBehind(watcher);
+    }
+  }
+
   /** Use `WatchStream.watch`. */
   createWatcher(stream: WatchStream, id: bigint, options: WatchOptions): Watcher {
     const { currentRevision } = this.#store;

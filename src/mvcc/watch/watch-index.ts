@@ -43,6 +43,11 @@ export class WatchIndex {
     return this.#size;
   }
 
+  /** All of them, in a list of the caller's. */
+  watchers(): Watcher[] {
+    return [...this.#byKey.values(), ...this.#byRange].flatMap((group) => group.watchers);
+  }
+
   add(watcher: Watcher): void {
     const group = this.#groupFor(watcher.options.key, watcher.options.rangeEnd);
     watcher.group = group;

@@ -9,6 +9,7 @@ import { readConsistentIndex, readTerm, writeConfState, writeConsistentIndex } f
 import type { ConfState } from "../../wire/raft/types.ts";
 
 export class ConsistentIndex {
+  readonly #backend: Backend;
   #index: number;
   #term: number;
   #written: number;
@@ -16,10 +17,19 @@ export class ConsistentIndex {
 
   /** Reads the rows and takes the backend's pre-commit hook. */
   constructor(backend: Backend) {
+    this.#backend = backend;
     this.#index = readConsistentIndex(backend);
     this.#term = readTerm(backend);
     this.#written = this.#index;
     backend.setPreCommitHook(() => this.#write(backend));
+  }
+
+  /** Reads the rows again: the database was replaced by that of a snapshot. */
+  reload(): void {
+    this.#index = readConsistentIndex(this.#backend);
+    this.#term = readTerm(this.#backend);
+    this.#written = this.#index;
+    this.#unwrittenConfState = undefined;
   }
 
   get index(): number {
