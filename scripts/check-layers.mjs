@@ -23,7 +23,7 @@ const allowed = {
   auth: ["base", "wire", "storage/backend"],
   alarm: ["base", "wire", "storage/backend"],
   membership: ["base", "wire", "storage/backend"],
-  peer: ["base", "platform", "wire", "http2", "grpc", "raft"],
+  peer: ["base", "platform", "wire", "http2", "grpc", "raft", "storage/snap", "membership"],
   server: [
     "base",
     "platform",

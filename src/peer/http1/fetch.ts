@@ -1,0 +1,43 @@
+/** A whole request and its whole answer, for what is asked rarely. */
+import { emptyBytes } from "../../base/bytes.ts";
+import type { HttpDialer, HttpRequest } from "./client.ts";
+import { HttpSyntaxError, type ResponseHead } from "./head.ts";
+
+export interface HttpResponse {
+  readonly head: ResponseHead;
+  /** Owned. */
+  readonly body: Uint8Array;
+}
+
+export interface FetchLimits {
+  readonly timeoutMs: number;
+  readonly bodyBytesMax: number;
+}
+
+/** @throws by rejection: a NetworkError, or an {@link HttpSyntaxError} for an answer that is none or too large. */
+export function fetchWhole(dialer: HttpDialer, request: HttpRequest, limits: FetchLimits): Promise<HttpResponse> {
+  return new Promise((resolve, reject) => {
+    const parts: Uint8Array[] = [];
+    let size = 0;
+    let head: ResponseHead | undefined;
+    const exchange = dialer.send(request, {
+      head(received) {
+        head = received;
+      },
+      data(view) {
+        size += view.length;
+        if (size > limits.bodyBytesMax) {
+          exchange.fail(new HttpSyntaxError(`response body exceeds ${limits.bodyBytesMax} bytes limit`));
+          return;
+        }
+        parts.push(new Uint8Array(view));
+      },
+      ended() {
+        if (head === undefined) reject(new HttpSyntaxError("no response"));
+        else resolve({ head, body: parts.length === 0 ? emptyBytes : Buffer.concat(parts) });
+      },
+      failed: reject,
+    });
+    exchange.expireIn(limits.timeoutMs, "context deadline exceeded");
+  });
+}
