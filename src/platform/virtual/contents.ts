@@ -54,6 +54,13 @@ export class Contents {
     this.size = size;
   }
 
+  clone(): Contents {
+    const copy = new Contents();
+    copy.size = this.size;
+    for (const [index, page] of this.#pages) copy.#pages.set(index, new Uint8Array(page));
+    return copy;
+  }
+
   #page(index: number): Uint8Array {
     let page = this.#pages.get(index);
     if (page === undefined) {

@@ -75,7 +75,7 @@ export class FileInode {
     }
     this.pending = [];
     this.current = this.durable;
-    this.durable = copyOf(this.current);
+    this.durable = this.current.clone();
     this.lock = undefined;
   }
 
@@ -86,17 +86,6 @@ export class FileInode {
       start = end;
     }
   }
-}
-
-function copyOf(contents: Contents): Contents {
-  const copy = new Contents();
-  const page = new Uint8Array(64 << 10);
-  for (let position = 0; position < contents.size; position += page.length) {
-    const count = contents.read(page, position);
-    if (page.some((byte) => byte !== 0)) copy.write(page.subarray(0, count), position);
-  }
-  copy.truncate(contents.size);
-  return copy;
 }
 
 export class DirectoryInode {
