@@ -129,8 +129,6 @@ export class AppendDecoder implements StreamDecoder {
   #step(): Message | undefined {
     const queue = this.#queue;
     switch (this.#awaiting) {
-      case "kind":
-        return this.#takeKind(queue.takeByte());
       case "count":
         this.#entriesLeft = queue.takeCounter();
         this.#entries = [];
@@ -150,6 +148,8 @@ export class AppendDecoder implements StreamDecoder {
         return undefined;
       case "message":
         return this.#wholeMessage(queue.take(this.#size));
+      default:
+        return this.#takeKind(queue.takeByte());
     }
   }
 

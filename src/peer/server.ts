@@ -46,7 +46,7 @@ export class PeerServer {
   /** Drops every connection, except those that became streams: they belong to the transport. */
   close(): void {
     this.#isClosed = true;
-    for (const connection of [...this.#connections]) connection.destroy();
+    for (const connection of this.#connections) connection.destroy();
   }
 
   #route(exchange: Exchange): void {

@@ -42,12 +42,15 @@ export class SnapshotReceiver {
   #file: SnapshotFile | undefined;
   #isOver = false;
 
-  /** Reads the body of `exchange`, whose method and sender have been checked. */
   constructor(parts: SnapshotReceiverParts, exchange: Exchange) {
     this.#parts = parts;
     this.#exchange = exchange;
     this.#startedMs = parts.platform.clock.monotonic();
-    exchange.readBody({
+  }
+
+  /** Reads the body of the exchange, whose method and sender have been checked, and answers. */
+  start(): void {
+    this.#exchange.readBody({
       data: (view) => this.#data(view),
       end: () => void this.#end(),
       failed: (error) => void this.#broken(error),

@@ -115,7 +115,7 @@ export class PeerTransport {
   }
 
   removeAllPeers(): void {
-    for (const peerId of [...this.#peers.keys()]) this.removePeer(peerId);
+    for (const peerId of this.#peers.keys()) this.removePeer(peerId);
   }
 
   /** Monotonic time since which the peer can be reached; undefined while it cannot, or is unknown. */
@@ -314,7 +314,7 @@ export class PeerTransport {
   #serveSnapshot(exchange: Exchange): void {
     if (!onlyMethod(exchange, "POST") || !this.#isCompatible(exchange, this.#answerFields)) return;
     this.#noteSender(exchange);
-    new SnapshotReceiver(
+    const receiver = new SnapshotReceiver(
       {
         platform: this.#platform,
         log: this.#log,
@@ -326,6 +326,7 @@ export class PeerTransport {
       },
       exchange,
     );
+    receiver.start();
   }
 
   #serveProbe(exchange: Exchange): void {
