@@ -28,6 +28,7 @@ function firstBytes(input: Uint8Array): bigint {
 }
 
 const WORD = 0x1_0000_0000;
+const SEQUENCES = 0x1_0000_0000_0000;
 
 /**
  * Makes request ids. The lower 48 bits are a `number`, the *sequence* of the request, which is how a pending request is
@@ -72,7 +73,8 @@ export class RequestIds {
   /** The sequence of an id, or -1 when this object did not make it. */
   sequenceOf(high: number, low: number): number {
     if (high >>> 16 !== this.#memberBits) return -1;
-    const sequence = (high & 0xffff) * WORD + low - this.#first;
-    return sequence >= 0 && sequence < this.#next - this.#first ? sequence : -1;
+    // The 48 bits wrap around once in 34 years.
+    const sequence = ((high & 0xffff) * WORD + low - this.#first + SEQUENCES) % SEQUENCES;
+    return sequence < this.#next - this.#first ? sequence : -1;
   }
 }
