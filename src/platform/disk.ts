@@ -50,8 +50,6 @@ export interface DiskFile {
   sync(): Promise<void>;
   syncSync(): void;
   truncate(size: number): void;
-  /** Makes the file at least `size` bytes long with real blocks where the system can (zeros read back). @throws {DiskError} `ENOSPC`. */
-  preallocate(size: number): Promise<void>;
   /** Takes an exclusive advisory lock (flock) without waiting; false when another process holds it. Released by `close`. */
   tryLock(): boolean;
   close(): void;

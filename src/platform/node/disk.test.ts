@@ -45,19 +45,6 @@ test("errors carry the system's code and the path", () => {
   expect(() => disk.open(path, "createNew")).toThrow(expect.objectContaining({ code: "EEXIST" }));
 });
 
-test("preallocate extends with zeros and leaves what is there", async () => {
-  const file = disk.open(join(directory, "f"), "create");
-  file.writeSync(text("abc"), 0);
-  await file.preallocate(3_000_000);
-  expect(file.size()).toBe(3_000_000);
-  const target = new Uint8Array(5);
-  file.readSync(target, 0);
-  expect([...target]).toEqual([97, 98, 99, 0, 0]);
-  await file.preallocate(10);
-  expect(file.size()).toBe(3_000_000);
-  file.close();
-});
-
 test("a lock keeps another open file and another process out until it is closed", async () => {
   const path = join(directory, "f");
   const first = disk.open(path, "create");

@@ -16,10 +16,6 @@ const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
   createNew: O_RDWR | O_CREAT | O_EXCL,
 };
 
-/** Size of one write of zeros while preallocating: big enough to be cheap, small enough to let other work in between. */
-const ZEROS_SIZE = 1 << 20;
-let zeros: Uint8Array | undefined;
-
 export class NodeDisk implements Disk {
   readonly #log: Logger;
 
@@ -163,14 +159,6 @@ class NodeFile implements DiskFile {
 
   truncate(size: number): void {
     translate(this.path, () => fs.ftruncateSync(this.#descriptor, size));
-  }
-
-  /** Node has no fallocate: the missing part is written as zeros (see docs/decisions/0002-wal-preallocation.md). */
-  async preallocate(size: number): Promise<void> {
-    zeros ??= new Uint8Array(ZEROS_SIZE);
-    for (let position = this.size(); position < size; position += ZEROS_SIZE) {
-      await this.write(zeros.subarray(0, Math.min(ZEROS_SIZE, size - position)), position);
-    }
   }
 
   tryLock(): boolean {

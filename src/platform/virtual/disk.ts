@@ -247,15 +247,6 @@ class VirtualFile implements DiskFile {
     this.#disk.drive.perform("truncate", this.path, () => file.truncate(size));
   }
 
-  preallocate(size: number): Promise<void> {
-    return attempt(() => {
-      const file = this.#file();
-      return this.#disk.after(this.#disk.times.writeMs, () => {
-        if (file.current.size < size) this.truncate(size);
-      });
-    });
-  }
-
   tryLock(): boolean {
     this.#disk.checkAlive();
     if (this.#inode.lock !== undefined && this.#inode.lock !== this) return false;
