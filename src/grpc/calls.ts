@@ -51,7 +51,10 @@ export interface StreamCall extends CallContext {
   onMessage(callback: (message: Uint8Array) => void): void;
   /** The client will send no more. Called at once when it already happened. */
   onHalfClose(callback: () => void): void;
-  /** Exactly once, when the call is over for whatever reason: ended by us, cancelled, past its deadline, connection lost. */
+  /**
+   * Exactly once, when the call is over for whatever reason: ended by us, cancelled, past its deadline, connection lost.
+   * Several callbacks may be set.
+   */
   onClose(callback: () => void): void;
   /**
    * Sends one message; the bytes belong to the call until sent. False when more than `sendHighWaterBytes` wait: stop

@@ -35,7 +35,14 @@ abstract class StreamingCall extends ServerCall implements StreamCall {
   }
 
   onClose(callback: () => void): void {
-    this.#closeCallback = callback;
+    const earlier = this.#closeCallback;
+    this.#closeCallback =
+      earlier === undefined
+        ? callback
+        : () => {
+            earlier();
+            callback();
+          };
     if (this.#ended) this.#callClose();
   }
 

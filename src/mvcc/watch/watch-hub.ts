@@ -192,7 +192,7 @@ export class WatchHub {
       if (chosen.length === roundWatchersMax) break;
       if (!watcher.stream.sink.hasRoom) continue;
       if (watcher.nextRevision < compactRevision) {
-        watcher.stream.cancel(watcher.id);
+        this.removeWatcher(watcher);
         watcher.stream.sink.compacted(watcher, compactRevision);
       } else {
         chosen.push(watcher);

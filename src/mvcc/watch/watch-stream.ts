@@ -11,7 +11,10 @@ export interface WatchSink {
    * nobody may change them. `revision` is what the header shows.
    */
   deliver(watcher: Watcher, revision: number, events: readonly Uint8Array[]): void;
-  /** The history that the watch asked for is compacted; the watch is gone. */
+  /**
+   * The history that the watch asked for is compacted: it gets nothing any more. As in etcd its id stays taken, and the
+   * stream without progress, until the client cancels it.
+   */
   compacted(watcher: Watcher, compactRevision: number): void;
   /** False while so much waits to be sent that the watches should fall back to history. */
   readonly hasRoom: boolean;

@@ -48,7 +48,7 @@ export class WatchService {
       const session = new WatchSession(this.#context, this.#hub, call);
       this.#guard.watch(call);
       call.onMessage((bytes) => this.#context.attempt(call, () => session.request(bytes)));
-      call.onHalfClose(() => call.end());
+      // A client that sends no more goes on receiving, as in etcd: only cancelling ends the stream.
       call.onDrain(() => session.resume());
       call.onClose(() => session.close());
     });

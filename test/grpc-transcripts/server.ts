@@ -1,0 +1,72 @@
+/** A server of a scene: ours as a real process, and one connection to it. */
+import { join } from "node:path";
+import { GrpcClient } from "../../src/grpc/client.ts";
+import type { Platform } from "../../src/platform/platform.ts";
+import { ServerProcess, type ServerOptions } from "../support/process.ts";
+import type { ServerPlan } from "./transcript.ts";
+
+/** Flags of 3.5 that 3.6 names otherwise. */
+const renamedFlags: Readonly<Record<string, string>> = {
+  "--experimental-watch-progress-notify-interval": "--watch-progress-notify-interval",
+};
+
+/** Another program to play the scenes against, such as a real etcd 3.6: what the table of differences says must hold there too. */
+const command = process.env["QUORATE_TEST_ETCD"];
+
+export class SceneServer {
+  readonly #plan: ServerPlan;
+  readonly #options: ServerOptions;
+  readonly #platform: Platform;
+  #process: ServerProcess | undefined;
+  #client: GrpcClient | undefined;
+
+  constructor(plan: ServerPlan, folder: string, platform: Platform) {
+    this.#plan = plan;
+    this.#platform = platform;
+    this.#options = {
+      ...(command === undefined ? {} : { command }),
+      dataDir: join(folder, plan.id),
+      args: [
+        `--name=${plan.name}`,
+        // Ids derive from the advertised peer URL, where nobody calls: the cluster has one member.
+        `--initial-advertise-peer-urls=${plan.peer}`,
+        `--initial-cluster=${plan.name}=${plan.peer}`,
+        `--initial-cluster-token=${plan.token}`,
+        `--advertise-client-urls=${plan.client}`,
+        ...plan.flags.map((flag) => renamedFlags[flag] ?? flag),
+      ],
+    };
+  }
+
+  get endpoint(): string {
+    return this.#running.endpoint;
+  }
+
+  get client(): GrpcClient {
+    if (this.#client === undefined) throw new Error(`${this.#plan.id} is not connected`);
+    return this.#client;
+  }
+
+  async start(): Promise<void> {
+    this.#process = await ServerProcess.start(this.#options);
+    const { port } = this.#process;
+    const connection = await this.#platform.network.connect({ host: "127.0.0.1", port });
+    this.#client = new GrpcClient(connection, { clock: this.#platform.clock, authority: `127.0.0.1:${port}` });
+  }
+
+  async restart(): Promise<void> {
+    this.#client?.close();
+    await this.#running.stop();
+    await this.start();
+  }
+
+  async close(): Promise<void> {
+    this.#client?.close();
+    await this.#process?.kill();
+  }
+
+  get #running(): ServerProcess {
+    if (this.#process === undefined) throw new Error(`${this.#plan.id} does not run`);
+    return this.#process;
+  }
+}
