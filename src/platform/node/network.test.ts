@@ -1,6 +1,7 @@
+import { createHash, randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import * as http from "node:http";
-import type { Socket } from "node:net";
+import { connect as netConnect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -66,6 +67,71 @@ test("write says false while the peer does not read, and drained follows when it
   connection.destroy();
   server.destroy();
   await listener.close();
+});
+
+test("a long conversation arrives whole and in order in both directions, with pauses on the way", async () => {
+  const total = 8 << 20;
+  const listener = await network.listen(loopback, (connection) => {
+    connection.setHandlers(
+      handlers({
+        data(chunk) {
+          if (!connection.write(new Uint8Array(chunk))) connection.pause();
+        },
+        drained: () => connection.resume(),
+        end: () => connection.end(),
+      }),
+    );
+  });
+  const connection = await network.connect(listener.address);
+  const sent = createHash("sha256");
+  const echoed = createHash("sha256");
+  let sentBytes = 0;
+  let echoedBytes = 0;
+  const send = (): void => {
+    while (sentBytes < total) {
+      const bytes = randomBytes(Math.min(total - sentBytes, 1 + ((sentBytes * 7919) % 50_000)));
+      sent.update(bytes);
+      sentBytes += bytes.length;
+      if (!connection.write(bytes)) return;
+    }
+    connection.end();
+  };
+  await new Promise<void>((resolve) => {
+    connection.setHandlers(
+      handlers({
+        data(chunk) {
+          echoed.update(chunk);
+          echoedBytes += chunk.length;
+          if (echoedBytes % 5 === 0) {
+            connection.pause();
+            setImmediate(() => connection.resume());
+          }
+        },
+        drained: send,
+        closed: () => resolve(),
+      }),
+    );
+    send();
+  });
+  expect(echoedBytes).toBe(total);
+  expect(echoed.digest("hex")).toBe(sent.digest("hex"));
+  await listener.close();
+});
+
+test("a connection that the peer resets says so, once, before and after many bytes", async () => {
+  for (const size of [1, 100_000]) {
+    let received = 0;
+    const closed = deferred<NetworkError | undefined>();
+    const listener = await network.listen(loopback, (connection) => {
+      connection.setHandlers(handlers({ data: (chunk) => void (received += chunk.length), closed: closed.resolve }));
+    });
+    const socket = netConnect((listener.address as { port: number }).port, "127.0.0.1");
+    socket.write(Buffer.alloc(size));
+    while (received < size) await new Promise((resolve) => setImmediate(resolve));
+    socket.resetAndDestroy();
+    expect(await closed.promise).toMatchObject({ code: "ECONNRESET" });
+    await listener.close();
+  }
 });
 
 test("a detached socket serves HTTP/1.1 from its first bytes on", async () => {
