@@ -5,21 +5,12 @@
 import type { Logger } from "../logger.ts";
 import type { Platform } from "../platform.ts";
 import { VirtualDisk } from "./disk.ts";
-import { CrashedError, VirtualDrive, type DriveOptions } from "./drive.ts";
+import { CrashedError, VirtualDrive } from "./drive.ts";
 import { VirtualInternet } from "./network.ts";
 import { SeededRandom } from "./random.ts";
 import { Scheduler, VirtualClock } from "./scheduler.ts";
 
-export {
-  CrashedError,
-  type DriveOptions,
-  Scheduler,
-  SeededRandom,
-  VirtualClock,
-  VirtualDisk,
-  VirtualDrive,
-  VirtualInternet,
-};
+export { CrashedError, Scheduler, SeededRandom, VirtualClock, VirtualDisk, VirtualDrive, VirtualInternet };
 
 export interface VirtualPlatformOptions {
   readonly scheduler: Scheduler;
