@@ -98,6 +98,22 @@ export class GrpcServer {
     this.#routes.set(path, { type: "bidi_stream", stats: this.#addMethod(path, "bidi_stream"), handler });
   }
 
+  /** A method with its handler and counters, for callers within the process (the JSON gateway). */
+  route(path: string): Route | undefined {
+    return this.#routes.get(path);
+  }
+
+  /** Largest message accepted, bytes; callers within the process keep to it as well. */
+  get maxReceiveBytes(): number {
+    return this.#shared.maxReceiveBytes;
+  }
+
+  /** Counts message bytes of a caller within the process. */
+  countLocal(receivedBytes: number, sentBytes: number): void {
+    this.#shared.receivedBytes += receivedBytes;
+    this.#shared.sentBytes += sentBytes;
+  }
+
   /** All registered methods with their counters, in order of registration. */
   get methods(): readonly MethodStats[] {
     return this.#methods;

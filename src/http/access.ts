@@ -41,15 +41,16 @@ function hostName(header: string): string {
   return colon < 0 ? header : header.slice(0, colon);
 }
 
+/** etcd's words, which people search for. */
 function unrecognisedHost(host: string): string {
   return `
-etcd does not know the Host of this request, ${JSON.stringify(host)}.
+etcd received your request, but the Host header was unrecognized.
 
-It was refused so that a web page cannot reach this member by DNS rebinding (CVE-2018-5702). To let it through, either:
+To fix this, choose one of the following options:
+- Enable TLS, then any HTTPS request will be allowed.
+- Add the hostname you want to use to the whitelist in settings.
+  - e.g. etcd --host-whitelist ${JSON.stringify(host)}
 
-- use TLS between the client and etcd, or
-- add the host to the list of known ones:
-
-  etcd --host-whitelist ${JSON.stringify(host)}
+This requirement has been added to help prevent "DNS Rebinding" attacks (CVE-2018-5702).
 `;
 }

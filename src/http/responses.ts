@@ -32,6 +32,14 @@ export function notFound(response: ServerResponse): void {
   sendError(response, 404, "404 page not found");
 }
 
+/** Sends the client elsewhere, as Go's `http.Redirect` with status 307 does. */
+export function redirect(request: IncomingMessage, response: ServerResponse, location: string): void {
+  const isRead = request.method === "GET" || request.method === "HEAD";
+  const page = `<a href="${location.replaceAll("&", "&amp;").replaceAll('"', "&#34;").replaceAll("<", "&lt;")}">Temporary Redirect</a>.\n\n`;
+  const body = isRead ? page : "";
+  send(response, 307, body, { Location: location, ...(isRead ? { "Content-Type": "text/html; charset=utf-8" } : {}) });
+}
+
 /** Answers 405 and returns false unless the request is a GET. */
 export function onlyGet(request: IncomingMessage, response: ServerResponse): boolean {
   if (request.method === "GET") return true;

@@ -6,6 +6,8 @@ import { GrpcServer } from "../../grpc/server.ts";
 import { HealthService } from "../../grpc/health.ts";
 import type { AccessRules } from "../../http/access.ts";
 import { HealthCounters, healthPages } from "../../http/health.ts";
+import { gatewayPage } from "../../http/gateway/gateway-page.ts";
+import { gatewayUpgrade } from "../../http/gateway/websocket-bridge.ts";
 import { memberHealth } from "../../http/member-health.ts";
 import { metricsPage } from "../../http/metrics/metrics-page.ts";
 import { peerPages } from "../../http/peer-pages.ts";
@@ -138,7 +140,17 @@ class Doors {
     const startedAt = member.platform.clock.now() - process.uptime() * 1000;
     statusPages.set("/metrics", metricsPage({ member, services, health, features, grpc, startedAt }));
     const pages = new Map<string, Page>([...statusPages, ["/version", versionPage(() => versions(member))]]);
-    const http = new HttpServer({ pages, access });
+    const gateway = { grpc, clock: member.platform.clock };
+    const http = new HttpServer(
+      values["enable-grpc-gateway"]
+        ? {
+            pages,
+            access,
+            prefixes: [["/v3/", gatewayPage(gateway)]],
+            upgrades: [["/v3/", gatewayUpgrade(gateway)]],
+          }
+        : { pages, access },
+    );
     const metrics = new HttpServer({ pages: statusPages });
     this.#httpServers.push(http, metrics);
     const httpApart = values["listen-client-http-urls"].length > 0;
