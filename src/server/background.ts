@@ -6,8 +6,9 @@ import { CompactionRequest } from "../wire/gen/etcdserverpb/rpc.ts";
 import type { EntryApplier } from "./apply/entry-applier.ts";
 import { startAutoCompaction } from "./auto-compaction.ts";
 import type { Bootstrapped } from "./bootstrap.ts";
+import type { ClusterSide } from "./cluster-side.ts";
 import { CompactionLoop } from "./compaction-loop.ts";
-import { type MemberConfig, requestTimeoutMs } from "./config.ts";
+import type { MemberConfig } from "./config.ts";
 import { LeaseLoop } from "./lease-loop.ts";
 import type { Member } from "./member.ts";
 import { Snapshotter } from "./snapshotter.ts";
@@ -25,6 +26,7 @@ export interface BackgroundParts {
   readonly readIndex: Member["readIndex"];
   readonly isLeader: () => boolean;
   readonly fatal: (error: Error) => void;
+  readonly cluster: ClusterSide;
 }
 
 export class Background {
@@ -37,13 +39,15 @@ export class Background {
   constructor(parts: BackgroundParts) {
     const { config, state, propose, log, isLeader } = parts;
     const { clock, disk } = parts.platform;
-    this.snapshotter = new Snapshotter({ ...parts.bootstrapped, ...state, ...parts, clock, disk });
+    const { cluster } = parts;
+    const holdsLog = (): boolean => cluster.snapshots.holdsLog;
+    this.snapshotter = new Snapshotter({ ...parts.bootstrapped, ...state, ...parts, clock, disk, holdsLog });
     this.leases = new LeaseLoop({
       ...parts,
       clock,
       lessor: state.lessor,
       checkpoints: config.leaseCheckpoint,
-      requestTimeoutMs: requestTimeoutMs(config),
+      forward: (id, renewHere) => cluster.renewLease(id, renewHere),
     });
     this.versions = new VersionMonitor({
       ...state,
@@ -51,6 +55,7 @@ export class Background {
       clock,
       memberId: parts.bootstrapped.memberId,
       downgradeCheckTimeMs: config.downgradeCheckTimeMs,
+      serverVersions: () => cluster.serverVersions(),
     });
     this.#compactions = new CompactionLoop(state.store, clock, config.compactionSleepIntervalMs);
     this.#autoCompaction = startAutoCompaction(config.autoCompaction, {

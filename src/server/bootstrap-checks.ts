@@ -100,42 +100,28 @@ export function checkLog(log: LogToCheck): void {
   }
   const committed = Math.max(hardState.commit, consistentIndex);
   const table = membersAt(snapshot, dirs.snapDir);
-  let isCommittedChecked = false;
   for (const entry of entries) {
-    if (entry.index > committed && !isCommittedChecked) {
-      isCommittedChecked = true;
-      checkMembers(table, log.memberId);
-    }
     if (entry.type === EntryType.ConfChange) {
+      if (entry.index > committed) continue;
       const change = decodeConfChange(entry.data);
       if (table.validate(change, log.maxLearners) === undefined) table.apply(change);
     } else if (entry.index > consistentIndex && isAuthChange(entry)) {
       refuseAuth(dirs.walDir);
     }
   }
-  checkMembers(table, log.memberId);
+  refuseRemoved(table, log.memberId);
 }
 
 function isAuthChange(entry: Entry): boolean {
   return entry.data.length > 0 && decodeEntryRequest(entry.data).kind.startsWith("auth");
 }
 
-function checkMembers(table: MemberTable, memberId: bigint): void {
-  const voters = table.voters();
-  if (voters.length > 1) {
-    const ids = voters.map((voter) => formatId(voter.id)).join(", ");
-    throw new StartError(
-      `this directory belongs to a cluster of ${voters.length} voting members (${ids}), and clusters of more than one ` +
-        "are not supported yet",
-    );
-  }
-  const own = table.get(memberId);
-  if (own === undefined) {
-    throw new StartError(
-      `the member has been permanently removed from the cluster (${formatId(memberId)}); remove its data directory`,
-    );
-  }
-  if (own.isLearner) throw new StartError("this member is a learner of a cluster, and clusters are not supported yet");
+/** What is not committed may never be, so only a removal that is committed is final. */
+function refuseRemoved(table: MemberTable, memberId: bigint): void {
+  if (!table.isRemoved(memberId)) return;
+  throw new StartError(
+    `the member has been permanently removed from the cluster (${formatId(memberId)}); remove its data directory`,
+  );
 }
 
 function hex16(value: number): string {

@@ -10,7 +10,7 @@
  * it, and those beyond the consistent index are applied. Source: etcd server/etcdserver/bootstrap.go.
  */
 import { join } from "node:path";
-import { formatId } from "../membership/member.ts";
+import { formatId, type Member as ClusterMember } from "../membership/member.ts";
 import { Membership } from "../membership/membership.ts";
 import type { MemberTable } from "../membership/member-table.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -28,6 +28,7 @@ import { checkBackend, checkLog, membersAt } from "./bootstrap-checks.ts";
 import { type DataDir, openDataDir, refuseWithoutWal } from "./data-dir.ts";
 import { forceNewCluster, type LogToForce } from "./force-new-cluster.ts";
 import { type InitialCluster, initialCluster } from "./initial-cluster.ts";
+import { joinCluster, refuseBootstrapped } from "./join-cluster.ts";
 import { StartError } from "./start-error.ts";
 import { WalMetrics } from "./wal-metrics.ts";
 
@@ -47,6 +48,8 @@ export interface Bootstrapped {
   readonly hardState: HardState;
   /** Members as of the snapshot. */
   readonly replayTable: MemberTable;
+  /** Members of the cluster that is being joined, which the log does not name yet. */
+  readonly remotes: readonly ClusterMember[];
 }
 
 interface Context {
@@ -82,14 +85,14 @@ export async function bootstrap(
 /** Starts a member that has never run. */
 async function found(context: Context): Promise<Bootstrapped> {
   const { config, platform, log, dirs } = context;
-  const cluster = initialClusterOfOne(config);
+  const cluster = await theCluster(context);
   const backend = await openBackend(context);
   try {
     if (readConsistentIndex(backend) > 0) refuseWithoutWal(dirs.backendPath, dirs.walDir);
     const { memberId, clusterId, hardState, entries } = cluster;
     const metadata = Metadata.encode({ NodeID: memberId, ClusterID: clusterId }).finish();
     const wal = await Wal.create(platform.disk, dirs.walDir, metadata, walOptions(context));
-    await save(wal, hardState, entries);
+    if (entries.length > 0) await save(wal, hardState, entries);
     log.info("starting local member", idFields(cluster));
     return {
       dirs,
@@ -102,6 +105,7 @@ async function found(context: Context): Promise<Bootstrapped> {
       membership: Membership.open(backend, config.maxLearners),
       storage: memoryStorage(undefined, hardState, entries),
       replayTable: membersAt(undefined, dirs.snapDir),
+      remotes: cluster.remotes,
     };
   } catch (error) {
     await backend.close();
@@ -109,15 +113,16 @@ async function found(context: Context): Promise<Bootstrapped> {
   }
 }
 
-function initialClusterOfOne(config: MemberConfig): InitialCluster {
-  if (config.initialClusterState === "existing") {
-    throw new StartError("joining a running cluster (--initial-cluster-state existing) is not supported yet");
-  }
+interface ClusterToEnter extends InitialCluster {
+  readonly remotes: readonly ClusterMember[];
+}
+
+/** A cluster to found, or one that runs already and waits for this member. */
+async function theCluster({ config, platform }: Context): Promise<ClusterToEnter> {
+  if (config.initialClusterState === "existing") return joinCluster(config, platform);
   const cluster = initialCluster(config);
-  if (cluster.entries.length > 1) {
-    throw new StartError("--initial-cluster names several members; clusters of more than one are not supported yet");
-  }
-  return cluster;
+  await refuseBootstrapped(config, platform, cluster.memberId);
+  return { ...cluster, remotes: [] };
 }
 
 /** Starts a member from what it has left on disk. */
@@ -147,7 +152,20 @@ async function restart(context: Context): Promise<Bootstrapped> {
     const storage = memoryStorage(snapshot, history.hardState, history.entries);
     const { walMetrics } = context;
     const { hardState } = history;
-    return { dirs, memberId, clusterId, backend, membership, wal, walMetrics, storage, hardState, replayTable };
+    const remotes: ClusterMember[] = [];
+    return {
+      dirs,
+      memberId,
+      clusterId,
+      backend,
+      membership,
+      wal,
+      walMetrics,
+      storage,
+      hardState,
+      replayTable,
+      remotes,
+    };
   } catch (error) {
     await wal?.close();
     await backend.close();
@@ -170,8 +188,9 @@ async function completeFounding(
   found: { readonly snapshot: Snapshot | undefined; readonly backend: Backend; readonly memberId: bigint },
 ): Promise<History> {
   const isFounded = found.snapshot !== undefined || hardState.commit > 0 || readConsistentIndex(found.backend) > 0;
-  if (isFounded) return { hardState, entries };
-  const cluster = initialClusterOfOne(config);
+  // One that joined a cluster waits for its log.
+  if (isFounded || config.initialClusterState === "existing") return { hardState, entries };
+  const cluster = initialCluster(config);
   if (cluster.memberId !== found.memberId || entries.length > cluster.entries.length) {
     throw new StartError(
       `the log in this directory belongs to member ${formatId(found.memberId)} and is empty, but the flags describe ` +

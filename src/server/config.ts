@@ -71,6 +71,8 @@ export interface MemberConfig {
   readonly initialClusterState: "new" | "existing";
   /** `--initial-cluster-token`. */
   readonly initialClusterToken: string;
+  /** `--strict-reconfig-check`: refuse changes of the group that could cost the quorum. */
+  readonly strictReconfigCheck: boolean;
   /** `--max-learners`. */
   readonly maxLearners: number;
   /** `--force-new-cluster`. */
@@ -126,6 +128,7 @@ export const memberConfigDefaults = {
   initialCluster: [{ name: "default", peerUrls: ["http://localhost:2380"] }],
   initialClusterState: "new",
   initialClusterToken: "etcd-cluster",
+  strictReconfigCheck: true,
   maxLearners: 1,
   forceNewCluster: false,
   autoCompaction: { mode: "off" },

@@ -1,8 +1,8 @@
 /**
  * The running member: puts the parts together, starts them in order, and stops them in order.
  *
- *     start   state (leases, store, alarms) ► raft ► replay ► leader ► publish own attributes ► ready
- *     stop    refuse new requests ► finish what is in the log ► raft, WAL ► store, backend
+ *     start   state (leases, store, alarms) ► raft, peers ► replay ► leader ► publish own attributes ► ready
+ *     stop    hand leadership over ► refuse new requests ► finish what is in the log ► peers, raft, WAL ► backend
  */
 import type { Histogram } from "../base/histogram.ts";
 import { formatId } from "../membership/member.ts";
@@ -10,6 +10,8 @@ import type { AlarmStore } from "../alarm/alarm-store.ts";
 import type { Lessor } from "../lease/lessor.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { Membership } from "../membership/membership.ts";
+import type { LeaseRemaining } from "../peer/pages.ts";
+import type { PeerServer } from "../peer/server.ts";
 import { formatMinor, formatVersion, serverVersion } from "../membership/version.ts";
 import type { Timer } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -19,17 +21,21 @@ import type { Backend } from "../storage/backend/backend.ts";
 import { EtcdError, type ReasonName } from "../wire/errors.ts";
 import { ClusterMemberAttrSetRequest } from "../wire/gen/membershippb/membership.ts";
 import type { RequestKind } from "../wire/hot/raft-request.ts";
-import { type Message, MessageType, NONE } from "../wire/raft/types.ts";
+import { type ConfChange, NONE } from "../wire/raft/types.ts";
 import { ApplyDurations } from "./apply/apply-durations.ts";
 import { Applier } from "./apply/applier.ts";
 import { EntryApplier } from "./apply/entry-applier.ts";
 import { MembershipApplier } from "./apply/membership-applier.ts";
 import type { Bootstrapped } from "./bootstrap.ts";
 import { Background } from "./background.ts";
+import { ClusterSide } from "./cluster-side.ts";
 import { type MemberConfig, requestTimeoutMs } from "./config.ts";
+import { advanceFirstElection } from "./first-election.ts";
 import { RequestIds } from "./ids.ts";
 import type { RenewCallback } from "./lease-loop.ts";
+import type { MemberChanges } from "./member-changes.ts";
 import type { FatalCallback, Member, MemberCounters, ProposalCallback, RaftState, ReadCallback } from "./member.ts";
+import type { Peers } from "./peers.ts";
 import { Proposals } from "./proposals.ts";
 import type { Quota } from "./quota.ts";
 import { RaftLoop } from "./raft-loop.ts";
@@ -44,6 +50,8 @@ import type { WalMetrics } from "./wal-metrics.ts";
 const APPLY_GAP_MAX = 5_000;
 /** How long a stop waits for proposals that are in the log already. */
 const DRAIN_MS_MAX = 5_000;
+/** Time in which answers about its own removal leave a member, before it stops. */
+const REMOVED_STOP_DELAY_MS = 1_000;
 
 export class EtcdMember implements Member {
   readonly config: MemberConfig;
@@ -60,6 +68,8 @@ export class EtcdMember implements Member {
   readonly raft: RaftState;
   readonly walMetrics: WalMetrics;
   onFatal: FatalCallback | undefined = undefined;
+  onReloaded: (() => void) | undefined = undefined;
+  onRemoved: (() => void) | undefined = undefined;
 
   readonly #log: Logger;
   readonly #wal: Bootstrapped["wal"];
@@ -69,6 +79,7 @@ export class EtcdMember implements Member {
   readonly #reads: ReadIndex;
   readonly #loop: RaftLoop;
   readonly #applier: EntryApplier;
+  readonly #cluster: ClusterSide;
   readonly #background: Background;
   readonly #spaceAlarm: SpaceAlarm;
   readonly #timers: Timer[] = [];
@@ -82,6 +93,7 @@ export class EtcdMember implements Member {
   #state: "starting" | "ready" | "stopping" = "starting";
   #stopped: Promise<void> | undefined;
   #hasFailed = false;
+  #isRemoved = false;
 
   constructor(config: MemberConfig, platform: Platform, bootstrapped: Bootstrapped, state: MemberState) {
     const { clock } = platform;
@@ -128,6 +140,10 @@ export class EtcdMember implements Member {
       maxLearners: config.maxLearners,
       position: bootstrapped.storage.snapshot().metadata,
       applyConfChange: (change) => node.applyConfChange(change),
+      onConfChange: (change, member) => {
+        this.#cluster.peers.changed(change, member);
+        if (member === undefined && change.nodeId === this.memberId) this.#removed(REMOVED_STOP_DELAY_MS);
+      },
       onTermStarted: () => this.#onTermStarted(),
       withNoSpaceAlarm: (callback) => this.#spaceAlarm.raise(callback),
     });
@@ -141,14 +157,38 @@ export class EtcdMember implements Member {
         afterApply: () => this.#afterApply(),
         readConfirmed: (context, index) => this.#onReadConfirmed(context, index),
         leaderChanged: (leaderId) => this.#onLeaderChanged(leaderId),
-        send: (message) => this.#send(message),
+        send: (messages) => this.#cluster.peers.send(messages),
+        saveSnapshot: (snapshot) => this.#cluster.install.save(snapshot),
+        installSnapshot: (snapshot) => this.#cluster.install.install(snapshot),
         fatal: (error) => this.fail(error),
       },
     );
     const propose = this.propose.bind(this);
     const { memberId, alarms } = this;
     this.#spaceAlarm = new SpaceAlarm({ memberId, alarms, quotaBytes: this.quota.limitBytes, log, propose });
+    this.#cluster = new ClusterSide({
+      config,
+      platform,
+      log,
+      bootstrapped,
+      state,
+      node,
+      applier: this.#applier,
+      handlers: {
+        receive: (message) => this.#loop.receive(message),
+        isRemoved: (id) => this.membership.isRemoved(id),
+        reportUnreachable: (id) => this.#report(() => node.reportUnreachable(id)),
+        reportSnapshot: (id, ok) => this.#report(() => node.reportSnapshot(id, ok)),
+        removedFromCluster: () => this.#removed(0),
+      },
+      schedule: () => this.#loop.schedule(),
+      isStopping: () => this.#state === "stopping",
+      readIndex: this.readIndex.bind(this),
+      proposeConfChange: (change, callback) => this.#proposeConfChange(change, callback),
+      onInstalled: (index) => this.#onInstalled(index),
+    });
     this.#background = new Background({
+      cluster: this.#cluster,
       config,
       platform,
       log,
@@ -178,8 +218,24 @@ export class EtcdMember implements Member {
       "cluster-version": clusterVersion === undefined ? "to_be_decided" : formatMinor(clusterVersion),
     });
     this.#timers.push(clock.setTicker(() => this.#tick(), config.heartbeatIntervalMs));
+    this.#cluster.start();
+    advanceFirstElection({
+      config,
+      clock,
+      node: this.#node,
+      activePeers: () => this.#cluster.peers.activeCount,
+      isOver: () => this.#state === "stopping",
+    });
     this.#publish();
     this.#loop.schedule();
+  }
+
+  get changes(): MemberChanges {
+    return this.#cluster.changes;
+  }
+
+  get peers(): Peers {
+    return this.#cluster.peers;
   }
 
   get isReady(): boolean {
@@ -242,6 +298,18 @@ export class EtcdMember implements Member {
     this.#background.leases.renew(leaseId, callback);
   }
 
+  leaseTimeToLive(leaseId: bigint, withKeys: boolean): Promise<LeaseRemaining> {
+    return this.#cluster.leaseTimeToLive(leaseId, withKeys);
+  }
+
+  moveLeader(target: bigint): Promise<void> {
+    return this.#cluster.transfer.move(target, this.requestTimeoutMs);
+  }
+
+  registerPeerEndpoints(server: PeerServer): void {
+    this.#cluster.register(server);
+  }
+
   raiseNoSpaceAlarm(): void {
     this.#spaceAlarm.raise(() => undefined);
   }
@@ -267,15 +335,13 @@ export class EtcdMember implements Member {
 
   async #stop(): Promise<void> {
     if (!this.#hasFailed) {
-      this.#log.info("skipped leadership transfer for single voting member cluster", {
-        "local-member-id": formatId(this.memberId),
-        "current-leader-member-id": formatId(this.#node.lead),
-      });
+      await this.#cluster.transfer.beforeStop(this.requestTimeoutMs);
       this.#state = "stopping";
       await this.#drain();
       this.#quiesce();
     }
     await this.#background.settled();
+    await this.#cluster.stop();
     await this.#loop.stop();
     await this.#wal.close();
     await this.backend.close();
@@ -310,7 +376,18 @@ export class EtcdMember implements Member {
   /** A proposal made shortly before the present leader was elected was probably lost with the one before. */
   #timeoutReason(startedMs: number): ReasonName {
     const lostMs = this.#electedMs - 2 * this.config.electionTimeoutMs;
-    return startedMs > lostMs && startedMs < this.#electedMs ? "timeoutDueToLeaderFail" : "timeout";
+    if (startedMs > lostMs && startedMs < this.#electedMs) return "timeoutDueToLeaderFail";
+    return this.#wasConnectedSince(startedMs) ? "timeout" : "timeoutDueToConnectionLost";
+  }
+
+  /** Whether the way to the leader, or from the leader to a quorum, was there all the time. Without a leader nobody knows. */
+  #wasConnectedSince(sinceMs: number): boolean {
+    const { peers } = this.#cluster;
+    const { lead } = this.#node;
+    if (lead === NONE) return true;
+    if (lead !== this.memberId) return peers.isConnectedSince(lead, sinceMs);
+    const members = this.membership.members();
+    return peers.countConnectedSince(members, sinceMs) > Math.floor(members.length / 2);
   }
 
   #beforeReady(nowMs: number): void {
@@ -320,7 +397,10 @@ export class EtcdMember implements Member {
   }
 
   #afterApply(): void {
-    this.#reads.release(this.#applier.appliedIndex);
+    const { appliedIndex } = this.#applier;
+    this.#applier.answerConfChanges();
+    this.#reads.release(appliedIndex);
+    this.#cluster.afterApply(appliedIndex);
     this.#background.snapshotter.afterApply();
     this.#campaignIfAlone();
   }
@@ -340,14 +420,17 @@ export class EtcdMember implements Member {
   }
 
   #onLeaderChanged(leaderId: bigint): void {
-    this.#leaderChanges++;
     if (leaderId === this.memberId) {
       this.#electedMs = this.platform.clock.monotonic();
     } else {
       this.lessor.demote();
       this.#background.leases.demoted();
     }
-    this.#reads.leaderChanged();
+    // A leader that is lost may be found again: reads wait for it, or for the next one.
+    if (leaderId !== NONE) {
+      this.#leaderChanges++;
+      this.#reads.leaderChanged();
+    }
     for (const callback of this.#leadershipCallbacks) callback();
   }
 
@@ -372,10 +455,45 @@ export class EtcdMember implements Member {
     });
   }
 
-  /** There is no transport yet, and no peer that could answer: learners that were added stay unreachable. */
-  #send(message: Message): void {
-    if (message.type === MessageType.Snap) this.#node.reportSnapshot(message.to, false);
-    else if (message.type === MessageType.App) this.#node.reportUnreachable(message.to);
+  /** Tells the core of something that happened on the way to a peer. */
+  #report(report: () => void): void {
+    if (this.#state === "stopping") return;
+    report();
+    this.#loop.schedule();
+  }
+
+  #proposeConfChange(change: Omit<ConfChange, "id">, callback: ProposalCallback): void {
+    if (this.#state === "stopping") return callback(new EtcdError("stopped"), undefined);
+    try {
+      this.#proposals.proposeConfChange(change, callback, this.platform.clock.monotonic());
+    } catch (error) {
+      if (!(error instanceof EtcdError)) throw error;
+      return callback(error, undefined);
+    }
+    this.#loop.schedule();
+  }
+
+  /** The state is that of a snapshot now, in this very turn. */
+  #onInstalled(index: number): void {
+    this.#background.snapshotter.installed(index);
+    this.#cluster.peers.reset();
+    this.onReloaded?.();
+    this.#reads.release(index);
+    this.#cluster.afterApply(index);
+    if (this.membership.isRemoved(this.memberId)) this.#removed(REMOVED_STOP_DELAY_MS);
+  }
+
+  /** The cluster has removed this member; etcd stops then, and so does the program around it. */
+  #removed(delayMs: number): void {
+    if (this.#isRemoved) return;
+    this.#isRemoved = true;
+    const stop = (): void => {
+      const error = "the member has been permanently removed from the cluster";
+      this.#log.warn("server error", { error });
+      this.#log.warn("data-dir used by this member must be removed");
+      this.onRemoved?.();
+    };
+    this.#timers.push(this.platform.clock.setTimer(() => this.#unlessStopping(stop), delayMs));
   }
 
   /** Tells the cluster this member's name and client URLs, until that is applied: then it is ready. */

@@ -20,7 +20,7 @@ export interface InitialCluster {
 
 /** @throws {StartError} when the flags contradict each other. */
 export function initialCluster(config: MemberConfig): InitialCluster {
-  const own = verify(config);
+  const own = ownMember(config);
   const members = config.initialCluster.map((member) => toMember(member, config.initialClusterToken));
   members.sort((a, b) => (a.id < b.id ? -1 : 1));
   const ids = members.map((member) => member.id);
@@ -46,8 +46,12 @@ function foundingEntry(member: ClusterMember, index: number): Entry {
   return { type: EntryType.ConfChange, term: 1, index, data };
 }
 
-/** @returns this member's part of the initial cluster. */
-function verify({ name, initialCluster: cluster, initialAdvertisePeerUrls }: MemberConfig): InitialMember {
+/**
+ * This member's part of `--initial-cluster`.
+ *
+ * @throws {StartError} when it is not there, differs from what is advertised, or when a URL stands twice.
+ */
+export function ownMember({ name, initialCluster: cluster, initialAdvertisePeerUrls }: MemberConfig): InitialMember {
   const own = cluster.find((member) => member.name === name);
   if (own === undefined) {
     throw new StartError(`couldn't find local name ${JSON.stringify(name)} in the initial cluster configuration`);

@@ -20,6 +20,8 @@ let lessor: Lessor;
 let proposed: Proposed[];
 let loop: LeaseLoop;
 let isConfirmed: boolean;
+let forwarded: bigint[];
+let answerForwarded: (renewHere: () => Promise<number>) => Promise<number>;
 
 beforeEach(() => {
   clock = new ManualClock();
@@ -33,12 +35,17 @@ beforeEach(() => {
   Store.open(backend, lessor);
   proposed = [];
   isConfirmed = true;
+  forwarded = [];
+  answerForwarded = () => Promise.resolve(77);
   loop = new LeaseLoop({
     lessor,
     clock,
     log: createStderrLogger("fatal"),
     checkpoints: true,
-    requestTimeoutMs: 7_000,
+    forward: (id, renewHere) => {
+      forwarded.push(id);
+      return answerForwarded(renewHere);
+    },
     propose: (kind, request, callback) => void proposed.push({ kind, request, callback }),
     readIndex: (callback) => callback(isConfirmed ? undefined : new EtcdError("timeout")),
   });
@@ -107,21 +114,25 @@ test("a renewal of a lease that is over waits for its revocation, and then finds
   expect(late.outcome).toBe("leaseNotFound");
 });
 
-test("a renewal without a primary waits for one, but not for ever", () => {
+test("without being the primary a renewal goes to the one who is, or comes back when that is this member", async () => {
   grant(1n, 10);
-  const early = renew(1n);
-  clock.advance(100);
-  lessor.promote(1_000, clock.monotonic());
-  clock.advance(50);
-  expect(early.outcome).toBe(10);
+  const elsewhere = renew(1n);
+  await Promise.resolve();
+  expect([elsewhere.outcome, forwarded]).toEqual([77, [1n]]);
+  answerForwarded = (renewHere) => {
+    lessor.promote(1_000, clock.monotonic());
+    return renewHere();
+  };
+  const here = renew(1n);
+  await new Promise(setImmediate);
+  expect(here.outcome).toBe(10);
   lessor.demote();
-  const never = renew(1n);
-  clock.advance(7_100);
-  expect(never.outcome).toBe("timeout");
-  const stopped = renew(1n);
+  answerForwarded = () => Promise.reject(new EtcdError("noLeader"));
+  const nowhere = renew(1n);
+  await new Promise(setImmediate);
+  expect(nowhere.outcome).toBe("noLeader");
   loop.stop();
-  clock.advance(50);
-  expect(stopped.outcome).toBe("stopped");
+  expect(renew(1n).outcome).toBe("stopped");
 });
 
 test("long leases are checkpointed, and a renewal takes the checkpoint back first", () => {

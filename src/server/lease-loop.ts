@@ -18,8 +18,6 @@ const CHECK_INTERVAL_MS = 500;
 const EXPIRED_PER_CHECK = 500;
 const REVOKES_IN_FLIGHT_MAX = 16;
 const CHECKPOINTS_PER_ENTRY = 1_000;
-/** Pause before a renewal looks again for a primary. */
-const RENEW_RETRY_MS = 50;
 
 export type RenewCallback = (error: EtcdError | undefined, ttlSeconds: number) => void;
 
@@ -28,7 +26,8 @@ export interface LeaseLoopParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly checkpoints: boolean;
-  readonly requestTimeoutMs: number;
+  /** Renews at the primary, wherever it is. @param renewHere - once it is here. */
+  readonly forward: (id: bigint, renewHere: () => Promise<number>) => Promise<number>;
   readonly propose: (kind: RequestKind, request: Uint8Array, callback: ProposalCallback) => void;
   readonly readIndex: (callback: ReadCallback) => void;
 }
@@ -65,16 +64,11 @@ export class LeaseLoop {
 
   /** @see Member.renewLease */
   renew(id: bigint, callback: RenewCallback): void {
-    this.#renewUntil(id, this.#parts.clock.monotonic() + this.#parts.requestTimeoutMs, callback);
-  }
-
-  #renewUntil(id: bigint, deadlineMs: number, callback: RenewCallback): void {
     const { lessor, clock } = this.#parts;
     if (this.#isStopped) return callback(new EtcdError("stopped"), 0);
     const nowMs = clock.monotonic();
     if (!lessor.isPrimary) {
-      if (nowMs >= deadlineMs) return callback(new EtcdError("timeout"), 0);
-      clock.setTimer(() => this.#renewUntil(id, deadlineMs, callback), RENEW_RETRY_MS);
+      void this.#forward(id, callback);
       return;
     }
     const known = lessor.lookup(id);
@@ -84,8 +78,24 @@ export class LeaseLoop {
     const renewed = lessor.renew(id, nowMs);
     if (renewed !== "expired") return callback(undefined, renewed.ttlSeconds);
     const waiting = this.#waitingForRevoke.get(id) ?? [];
-    waiting.push(() => this.#renewUntil(id, deadlineMs, callback));
+    waiting.push(() => this.renew(id, callback));
     this.#waitingForRevoke.set(id, waiting);
+  }
+
+  async #forward(id: bigint, callback: RenewCallback): Promise<void> {
+    const renewHere = (): Promise<number> =>
+      new Promise((resolve, reject) => {
+        this.renew(id, (error, ttlSeconds) => (error === undefined ? resolve(ttlSeconds) : reject(error)));
+      });
+    let ttlSeconds = 0;
+    let failure: EtcdError | undefined;
+    try {
+      ttlSeconds = await this.#parts.forward(id, renewHere);
+    } catch (error) {
+      if (!(error instanceof EtcdError)) throw error;
+      failure = error;
+    }
+    callback(failure, ttlSeconds);
   }
 
   #wake(id: bigint): void {

@@ -11,9 +11,13 @@ import type { Membership } from "../membership/membership.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Backend } from "../storage/backend/backend.ts";
+import type { LeaseRemaining } from "../peer/pages.ts";
+import type { PeerServer } from "../peer/server.ts";
 import type { EtcdError } from "../wire/errors.ts";
 import type { ApplyResult } from "./apply/result.ts";
 import type { MemberConfig } from "./config.ts";
+import type { MemberChanges } from "./member-changes.ts";
+import type { Peers } from "./peers.ts";
 import type { Quota } from "./quota.ts";
 import type { WalMetrics } from "./wal-metrics.ts";
 import type { RequestKind } from "../wire/hot/raft-request.ts";
@@ -112,6 +116,30 @@ export interface Member {
    * Reasons: `leaseNotFound`, `noLeader`, `timeout`, `stopped`.
    */
   renewLease(leaseId: bigint, callback: (error: EtcdError | undefined, ttlSeconds: number) => void): void;
+
+  /** What is left of a lease, as the leader knows it. Rejects with `leaseNotFound`, `noLeader`, `timeout`, `stopped`. */
+  leaseTimeToLive(leaseId: bigint, withKeys: boolean): Promise<LeaseRemaining>;
+
+  /** Changes of the cluster's members. */
+  readonly changes: MemberChanges;
+
+  /** The ways to the other members, for metrics. */
+  readonly peers: Peers;
+
+  /**
+   * Hands leadership to a voter and resolves when it leads.
+   * Rejects with `notLeader`, `badLeaderTransferee`, `timeoutLeaderTransfer`.
+   */
+  moveLeader(target: bigint): Promise<void>;
+
+  /** Puts the endpoints for other members on the peer port. Once. */
+  registerPeerEndpoints(server: PeerServer): void;
+
+  /** Set by the watch hub: the store was reloaded from a snapshot, with changes that nobody was told of. */
+  onReloaded: (() => void) | undefined;
+
+  /** Set by the program around the member; called once when the cluster has removed this member: it must be stopped. */
+  onRemoved: (() => void) | undefined;
 
   /** Raises the NOSPACE alarm of this member through the log; for the quota check in front of `propose`. */
   raiseNoSpaceAlarm(): void;

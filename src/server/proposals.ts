@@ -10,7 +10,7 @@
  */
 import type { RawNode } from "../raft/raw-node.ts";
 import { RaftError } from "../raft/errors.ts";
-import { NONE } from "../wire/raft/types.ts";
+import { type ConfChange, NONE } from "../wire/raft/types.ts";
 import { EtcdError, type ReasonName } from "../wire/errors.ts";
 import { encodeRaftRequest, type RequestKind } from "../wire/hot/raft-request.ts";
 import type { ApplyResult } from "./apply/result.ts";
@@ -19,6 +19,8 @@ import type { ProposalCallback } from "./member.ts";
 
 /** Most proposals kept while there is no leader to take them. */
 const QUEUED_WITHOUT_LEADER_MAX = 5_000;
+/** As that, for changes of the group. */
+const QUEUED_CHANGES_MAX = 100;
 
 interface Pending {
   readonly callback: ProposalCallback;
@@ -39,6 +41,7 @@ export class Proposals {
   /** By sequence (see RequestIds); insertion order is age. */
   readonly #pending = new Map<number, Pending>();
   #queued: Uint8Array[] = [];
+  #queuedChanges: ConfChange[] = [];
   /** Given up without an answer from the log; only grows. */
   failed = 0;
   /** Called when the last one was settled. */
@@ -69,15 +72,41 @@ export class Proposals {
     this.#queued.push(entry);
   }
 
+  /**
+   * Queues a change of the group; its id is chosen here. As {@link propose}.
+   *
+   * @throws {EtcdError} `noLeader`
+   */
+  proposeConfChange(change: Omit<ConfChange, "id">, callback: ProposalCallback, nowMs: number): void {
+    const { ids, node } = this.#options;
+    if (node.lead === NONE && this.#queuedChanges.length >= QUEUED_CHANGES_MAX) throw new EtcdError("noLeader");
+    const sequence = ids.next();
+    this.#pending.set(sequence, { callback, startedMs: nowMs });
+    this.#queuedChanges.push({ ...change, id: ids.toBigInt(sequence) });
+  }
+
   /** Hands what is queued to raft, if there is a leader. */
   flush(): void {
     const { node } = this.#options;
-    if (this.#queued.length === 0 || node.lead === NONE) return;
+    if (node.lead === NONE) return;
+    if (this.#queuedChanges.length > 0) this.#flushChanges();
+    if (this.#queued.length === 0) return;
     try {
       node.proposeBatch(this.#queued);
       this.#queued = [];
     } catch (error) {
       // Kept: raft takes them when leadership has settled, or they run out of time.
+      if (!(error instanceof RaftError)) throw error;
+    }
+  }
+
+  #flushChanges(): void {
+    try {
+      while (this.#queuedChanges.length > 0) {
+        this.#options.node.proposeConfChange(this.#queuedChanges[0]);
+        this.#queuedChanges.shift();
+      }
+    } catch (error) {
       if (!(error instanceof RaftError)) throw error;
     }
   }
@@ -111,6 +140,7 @@ export class Proposals {
   /** Gives everything up: the member stops. */
   failAll(reason: ReasonName): void {
     this.#queued = [];
+    this.#queuedChanges = [];
     for (const sequence of this.#pending.keys()) this.#fail(sequence, reason);
   }
 

@@ -8,7 +8,13 @@
  *
  * Everything that arrives in one turn of the event loop is one Ready, so one WAL write; while a sync is under way the
  * WAL collects what comes and syncs it next. Nothing here waits: a read or a heartbeat goes out while a sync hangs, and
- * applying yields after {@link APPLY_SLICE_MS}.
+ * applying yields after {@link APPLY_SLICE_MS}. Messages to peers leave before anything is applied.
+ *
+ * A snapshot replaces log and state machine; what comes behind it waits until both are replaced:
+ *
+ *     .snap file ──► WAL snapshot record ──► hard state, synced ──► database in use ──► responses ──► core
+ *
+ * The database comes last, because a start after a crash believes a snapshot only when the hard state reaches it.
  *
  * Storage work is asynchronous as etcd-io/raft's `AsyncStorageWrites` describes it; own acknowledgements count only
  * after the sync, and only what is in our own WAL is applied.
@@ -16,9 +22,17 @@
 import type { MemoryStorage } from "../raft/memory-storage.ts";
 import type { RawNode } from "../raft/raw-node.ts";
 import type { Ready } from "../raft/ready.ts";
+import { RaftError } from "../raft/errors.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Wal } from "../storage/wal/wal.ts";
-import { type Entry, LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, type Message, NONE } from "../wire/raft/types.ts";
+import {
+  type Entry,
+  LOCAL_APPEND_THREAD,
+  LOCAL_APPLY_THREAD,
+  type Message,
+  NONE,
+  type Snapshot,
+} from "../wire/raft/types.ts";
 
 /** Longest time that entries are applied in one turn of the loop; the rest waits for the next turn. */
 const APPLY_SLICE_MS = 5;
@@ -41,7 +55,12 @@ export interface RaftLoopHandlers {
   afterApply(): void;
   readConfirmed(context: Uint8Array, index: number): void;
   leaderChanged(leaderId: bigint): void;
-  send(message: Message): void;
+  /** Messages to peers, in order: all of one turn, or of a part of it. */
+  send(messages: readonly Message[]): void;
+  /** Makes a received snapshot durable: its file, and its record in the WAL. */
+  saveSnapshot(snapshot: Snapshot): Promise<void>;
+  /** Takes the database of a snapshot into use. Nothing is applied meanwhile. */
+  installSnapshot(snapshot: Snapshot): Promise<void>;
   /** The member cannot go on. Called once; nothing is handled afterwards. */
   fatal(error: Error): void;
 }
@@ -59,6 +78,11 @@ export class RaftLoop {
   readonly #clock: Clock;
   readonly #handlers: RaftLoopHandlers;
   readonly #applying: Applying[] = [];
+  /** Storage work that came behind a snapshot which is being installed; undefined while there is none. */
+  #behindSnapshot: { message: Message; ready: Ready }[] | undefined;
+  /** Entries up to here are part of an installed snapshot. */
+  #installedIndex = 0;
+  #outbox: Message[] = [];
   #leaderId = NONE;
   #isScheduled = false;
   #isStopped = false;
@@ -86,6 +110,21 @@ export class RaftLoop {
     this.schedule();
   }
 
+  /** A message from a peer. @returns false when it was dropped. */
+  receive(message: Message): boolean {
+    if (this.#isStopped) return false;
+    try {
+      this.#node.step(message);
+    } catch (error) {
+      // A proposal that cannot be taken now, or an answer of somebody who does not belong to the group (any more).
+      if (error instanceof RaftError) return false;
+      this.#fail(error);
+      return false;
+    }
+    this.schedule();
+    return true;
+  }
+
   /** Handles nothing more; resolves when the WAL has finished what it was given. */
   stop(): Promise<void> {
     this.#isStopped = true;
@@ -109,6 +148,7 @@ export class RaftLoop {
     this.#handlers.beforeReady(this.#clock.monotonic());
     do {
       while (this.#node.hasReady()) this.#handleReady(this.#node.ready());
+      this.#sendOutbox();
       if (!this.#applySlice()) return this.schedule();
     } while (this.#node.hasReady());
   }
@@ -122,11 +162,24 @@ export class RaftLoop {
     for (const message of ready.messages) {
       if (message.to === LOCAL_APPEND_THREAD) this.#append(message, ready);
       else if (message.to === LOCAL_APPLY_THREAD) this.#applying.push({ message, next: 0 });
-      else this.#handlers.send(message);
+      else this.#outbox.push(message);
     }
   }
 
-  #append({ responses }: Message, { entries, hardState, mustSync }: Ready): void {
+  #sendOutbox(): void {
+    if (this.#outbox.length === 0) return;
+    const messages = this.#outbox;
+    this.#outbox = [];
+    this.#handlers.send(messages);
+  }
+
+  #append(message: Message, ready: Ready): void {
+    if (this.#behindSnapshot !== undefined) this.#behindSnapshot.push({ message, ready });
+    else if (ready.snapshot !== undefined) this.#appendSnapshot(message, ready, ready.snapshot);
+    else this.#save(message, ready);
+  }
+
+  #save({ responses }: Message, { entries, hardState, mustSync }: Ready): void {
     this.#savesInFlight++;
     this.#wal.save(hardState, entries, mustSync, (error) => {
       this.#savesInFlight--;
@@ -139,15 +192,51 @@ export class RaftLoop {
     });
   }
 
+  #appendSnapshot(message: Message, ready: Ready, snapshot: Snapshot): void {
+    this.#behindSnapshot = [];
+    this.#savesInFlight++;
+    this.#replaceBySnapshot(ready, snapshot).then(
+      () => {
+        this.#savesInFlight--;
+        const behind = this.#behindSnapshot ?? [];
+        this.#behindSnapshot = undefined;
+        if (this.#isStopped) return this.#checkSaved();
+        for (const response of message.responses) this.#deliver(response);
+        for (const work of behind) this.#append(work.message, work.ready);
+        this.schedule();
+      },
+      (error: unknown) => {
+        this.#savesInFlight--;
+        this.#fail(error);
+        this.#checkSaved();
+      },
+    );
+  }
+
+  async #replaceBySnapshot({ entries, hardState }: Ready, snapshot: Snapshot): Promise<void> {
+    await this.#handlers.saveSnapshot(snapshot);
+    await new Promise<void>((resolve, reject) => {
+      this.#wal.save(hardState, entries, true, (error) => (error === undefined ? resolve() : reject(error)));
+    });
+    if (this.#isStopped) return;
+    await this.#handlers.installSnapshot(snapshot);
+    this.#installedIndex = snapshot.metadata.index;
+    this.#storage.applySnapshot(snapshot);
+    this.#storage.append(entries);
+    if (hardState !== undefined) this.#storage.setHardState(hardState);
+  }
+
   /** Applies for one slice; false when something is left. At least one entry is applied. */
   #applySlice(): boolean {
-    if (this.#applying.length === 0) return true;
+    if (this.#applying.length === 0 || this.#behindSnapshot !== undefined) return true;
     let nowMs = this.#clock.monotonic();
     const deadlineMs = nowMs + APPLY_SLICE_MS;
     for (let applying = this.#applying[0]; applying !== undefined; applying = this.#applying[0]) {
       const { entries, responses } = applying.message;
       while (applying.next < entries.length) {
-        this.#handlers.applyEntry(entries[applying.next++]);
+        const entry = entries[applying.next++];
+        if (entry.index <= this.#installedIndex) continue;
+        this.#handlers.applyEntry(entry);
         const startedMs = nowMs;
         nowMs = this.#clock.monotonic();
         this.#handlers.entryApplied(nowMs - startedMs);
@@ -162,8 +251,16 @@ export class RaftLoop {
 
   /** Answers of the storage threads go to our own core, or to the peer that waits for the write. */
   #deliver(response: Message): void {
-    if (response.to === this.#node.id) this.#node.step(response);
-    else this.#handlers.send(response);
+    if (response.to !== this.#node.id) {
+      this.#outbox.push(response);
+      return;
+    }
+    try {
+      this.#node.step(response);
+    } catch (error) {
+      // An acknowledgement of our own after this member was removed from the group.
+      if (!(error instanceof RaftError)) throw error;
+    }
   }
 
   #checkSaved(): void {

@@ -42,6 +42,8 @@ export interface SnapshotterParts {
   readonly membership: Membership;
   readonly consistentIndex: ConsistentIndex;
   readonly applier: EntryApplier;
+  /** True while a member that got a snapshot goes on from the log in memory. */
+  readonly holdsLog: () => boolean;
   /** A snapshot or purge failed: the member cannot go on. */
   readonly fatal: (error: Error) => void;
 }
@@ -66,6 +68,12 @@ export class Snapshotter {
   /** Asks for a snapshot on disk at the next chance, whatever the count. */
   force(): void {
     this.#isForced = true;
+  }
+
+  /** The state was replaced by that of a received snapshot, which is on disk. */
+  installed(index: number): void {
+    this.#diskIndex = index;
+    this.#memoryIndex = index;
   }
 
   /** Call after entries were applied, between two entries. */
@@ -96,6 +104,7 @@ export class Snapshotter {
   }
 
   #cutMemory(appliedIndex: number): void {
+    if (this.#parts.holdsLog()) return this.#parts.log.info("skip compaction since there is an inflight snapshot");
     const index = appliedIndex - Math.max(1, this.#parts.config.snapshotCatchUpEntries);
     if (index >= this.#parts.storage.firstIndex()) this.#parts.storage.compact(index);
   }

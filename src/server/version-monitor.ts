@@ -35,6 +35,8 @@ export interface VersionMonitorParts {
   /** 0 never looks. */
   readonly downgradeCheckTimeMs: number;
   readonly isLeader: () => boolean;
+  /** Server versions of the other members; undefined for one that cannot be asked. */
+  readonly serverVersions: () => Promise<readonly (Version | undefined)[]>;
   readonly propose: (kind: RequestKind, request: Uint8Array, callback: ProposalCallback) => void;
 }
 
@@ -49,6 +51,8 @@ export class VersionMonitor {
   readonly #parts: VersionMonitorParts;
   readonly #timers: Timer[];
   #isProposing = false;
+  #isAsking = false;
+  #isStopped = false;
 
   constructor(parts: VersionMonitorParts) {
     this.#parts = parts;
@@ -59,19 +63,20 @@ export class VersionMonitor {
   }
 
   stop(): void {
+    this.#isStopped = true;
     for (const timer of this.#timers) timer.cancel();
   }
 
   /** Call outside the application of an entry: it writes to the backend and to the log. */
   check(): void {
-    this.#checkCluster();
+    this.#withLowestServerVersion((lowest) => this.#checkCluster(lowest));
     this.#checkStorage();
   }
 
-  #checkCluster(): void {
-    const { membership, log, isLeader, propose } = this.#parts;
-    if (!isLeader() || this.#isProposing) return;
-    const version = this.#decide();
+  #checkCluster(lowest: Version | undefined): void {
+    const { membership, log, propose } = this.#parts;
+    if (this.#isProposing) return;
+    const version = this.#decide(lowest);
     if (version === undefined) return;
     this.#isProposing = true;
     const to = formatMinor(version);
@@ -89,9 +94,8 @@ export class VersionMonitor {
   }
 
   /** The cluster version that should be, or undefined to leave it. */
-  #decide(): Version | undefined {
+  #decide(lowest: Version | undefined): Version | undefined {
     const { clusterVersion, downgrade } = this.#parts.membership;
-    const lowest = this.#lowestServerVersion();
     if (clusterVersion === undefined) return lowest ?? minClusterVersion;
     if (lowest === undefined) return undefined;
     if (downgrade.enabled) {
@@ -101,18 +105,35 @@ export class VersionMonitor {
     return compareVersions(clusterVersion, lowest) < 0 ? lowest : undefined;
   }
 
-  /** Unknown as long as there is a member that cannot be asked. */
-  #lowestServerVersion(): Version | undefined {
-    const isAlone = this.#parts.membership.members().every((member) => member.id === this.#parts.memberId);
-    return isAlone ? toMinor(serverVersion) : undefined;
+  /** On the leader: asks all members. Unknown as long as there is one that cannot be asked. */
+  #withLowestServerVersion(use: (lowest: Version | undefined) => void): void {
+    const { membership, memberId, isLeader, serverVersions } = this.#parts;
+    if (!isLeader()) return;
+    if (membership.members().every((member) => member.id === memberId)) return use(toMinor(serverVersion));
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    void serverVersions().then((versions) => {
+      this.#isAsking = false;
+      if (this.#isStopped || !isLeader()) return;
+      let lowest: Version | undefined = toMinor(serverVersion);
+      for (const version of versions) {
+        if (version === undefined || lowest === undefined) lowest = undefined;
+        else if (compareVersions(toMinor(version), lowest) < 0) lowest = toMinor(version);
+      }
+      use(lowest);
+    });
   }
 
   /** A downgrade is over when every member runs the target version. */
   #endDowngrade(): void {
-    const { membership, log, isLeader, propose } = this.#parts;
+    if (this.#parts.membership.downgrade.enabled)
+      this.#withLowestServerVersion((lowest) => this.#endDowngradeAt(lowest));
+  }
+
+  #endDowngradeAt(lowest: Version | undefined): void {
+    const { membership, log, propose } = this.#parts;
     const target = membership.downgrade.enabled ? parseVersion(membership.downgrade.targetVersion) : undefined;
-    const lowest = this.#lowestServerVersion();
-    if (!isLeader() || target === undefined || lowest === undefined) return;
+    if (target === undefined || lowest === undefined) return;
     if (compareVersions(toMinor(target), lowest) !== 0) return;
     log.info("the cluster has been downgraded", { "cluster-version": membership.downgrade.targetVersion });
     propose("downgradeInfoSet", DowngradeInfoSetRequest.encode({ enabled: false, ver: "" }).finish(), (error) => {

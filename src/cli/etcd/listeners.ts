@@ -5,6 +5,7 @@
 import type { Duplex } from "node:stream";
 import { sniffConnection } from "../../http2/sniff.ts";
 import type { GrpcServer } from "../../grpc/server.ts";
+import type { PeerServer } from "../../peer/server.ts";
 import type { HttpServer } from "../../http/server.ts";
 import { NetworkError, type Address, type Connection, type Listener } from "../../platform/network.ts";
 import type { Platform } from "../../platform/platform.ts";
@@ -21,6 +22,8 @@ export class ListenError extends Error {
 export interface Service {
   readonly grpc?: GrpcServer | undefined;
   readonly http?: HttpServer | undefined;
+  /** Takes HTTP/1.1 clients in place of `http`: what members ask each other. */
+  readonly peers?: PeerServer | undefined;
 }
 
 /** Bound sockets of one kind (client, peer, metrics). Owner of the listeners and of connections that still wait. */
@@ -71,13 +74,17 @@ export class Listeners {
     else connection.destroy();
   }
 
-  #hand(connection: Connection, { grpc, http }: Service): void {
+  #hand(connection: Connection, { grpc, http, peers }: Service): void {
     sniffConnection(connection, this.#platform.clock, {
       http2(accepted, firstBytes) {
         if (grpc === undefined) accepted.destroy();
         else grpc.handleConnection(accepted, firstBytes);
       },
       http1(accepted, firstBytes) {
+        if (peers !== undefined) {
+          peers.handleConnection(accepted, firstBytes);
+          return;
+        }
         if (http === undefined) {
           accepted.destroy();
           return;

@@ -9,7 +9,7 @@ import { createLogger, UnknownLevelError } from "./logging.ts";
 import { notifyReady } from "./notify.ts";
 import { parseArguments, UsageError } from "./parse.ts";
 import { asError, exitCodes, exitOnBugs, stopOnSignals } from "./process-exit.ts";
-import { runMember } from "./run-member.ts";
+import { type RunningMember, runMember } from "./run-member.ts";
 import { resolveSettings, type Settings } from "./settings.ts";
 import { versionText } from "./version.ts";
 
@@ -30,9 +30,16 @@ async function main(args: readonly string[]): Promise<void> {
     log.fatal("the member stops: what it was told to keep could not be kept", { error });
     process.exit(exitCodes.failed);
   };
+  let running: RunningMember | undefined;
+  const leave = (): void => {
+    // Before it was ready nobody waits for anything: what it has written is safe.
+    if (running === undefined) process.exit(exitCodes.stopped);
+    void running.stop().then(() => process.exit(exitCodes.stopped));
+  };
   try {
-    const running = await runMember({ settings, platform, onFatal: fail });
-    stopOnSignals(log, () => running.stop());
+    const started = await runMember({ settings, platform, onFatal: fail, onRemoved: leave });
+    running = started;
+    stopOnSignals(log, () => started.stop());
     notifyReady(log);
   } catch (error) {
     log.fatal("discovery failed", { error: asError(error) });

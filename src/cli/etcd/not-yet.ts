@@ -38,7 +38,6 @@ const refusedWhenGiven: readonly (readonly [FlagName, string])[] = [
   ["discovery-token", discovery],
   ["discovery-endpoints", discovery],
   ["enable-distributed-tracing", tracing],
-  ["force-new-cluster", "making a one-member cluster out of a larger one is not available in this version"],
   ["memory-mlock", "database pages are read through a bounded cache, not mapped, so there is nothing to lock"],
   ["enable-pprof", "Go profiles do not exist here; run the member with `node --cpu-prof bin/etcd` for a CPU profile"],
   ["enable-log-rotation", "log rotation is not available in this version; let logrotate copy and truncate the file"],
@@ -56,9 +55,6 @@ export function refusal(values: FlagValues, gates: GateValues): string | undefin
     ["listen-client-urls", "listen-peer-urls", "listen-client-http-urls", "listen-metrics-urls"] as const
   ).find((name) => values[name].some((url) => url.startsWith("https:") || url.startsWith("unixs:")));
   if (secure !== undefined) return `--${secure} cannot use https yet: ${tls}`;
-  if (values["initial-cluster-state"] === "existing") {
-    return "--initial-cluster-state=existing cannot be used yet: this version runs one-member clusters";
-  }
   if (values["auth-token"] !== "simple" && values["auth-token"] !== "") {
     return "--auth-token can only be simple yet: users and roles are not available in this version";
   }
@@ -66,10 +62,10 @@ export function refusal(values: FlagValues, gates: GateValues): string | undefin
     return "--log-outputs=systemd/journal cannot be used: write to stderr, which systemd keeps in the journal";
   }
   if (values["corrupt-check-time"] > 0) {
-    return "--corrupt-check-time cannot be used yet: there are no other members to compare with";
+    return "--corrupt-check-time cannot be used yet: comparing the data of members is not available in this version";
   }
   if (gates.SetMemberLocalAddr) {
-    return "--feature-gates=SetMemberLocalAddr=true cannot be used yet: there are no other members to connect to";
+    return "--feature-gates=SetMemberLocalAddr=true cannot be used yet: the system picks the address to dial members from";
   }
   return undefined;
 }

@@ -3,21 +3,22 @@
  * etcd's order. The command line runs one of these a process.
  */
 import { GrpcServer } from "../../grpc/server.ts";
-import { HealthService } from "../../grpc/health.ts";
+import { HealthService, ServingStatus } from "../../grpc/health.ts";
 import type { AccessRules } from "../../http/access.ts";
 import { HealthCounters, healthPages } from "../../http/health.ts";
 import { gatewayPage } from "../../http/gateway/gateway-page.ts";
 import { gatewayUpgrade } from "../../http/gateway/websocket-bridge.ts";
 import { memberHealth } from "../../http/member-health.ts";
 import { metricsPage } from "../../http/metrics/metrics-page.ts";
-import { peerPages } from "../../http/peer-pages.ts";
 import type { Page } from "../../http/responses.ts";
 import { HttpServer } from "../../http/server.ts";
 import { versionPage } from "../../http/version.ts";
 import { formatVersion } from "../../membership/version.ts";
+import { PeerServer } from "../../peer/server.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { Member } from "../../server/member.ts";
+import { RequestLog } from "../../server/services/request-log.ts";
 import { registerServices, type Services } from "../../server/services/register.ts";
 import { startMember } from "../../server/start-member.ts";
 import { gates, type GateName } from "./feature-gates.ts";
@@ -35,6 +36,8 @@ export interface RunOptions {
   readonly platform: Platform;
   /** The member stopped by itself and cannot go on. */
   readonly onFatal: (error: Error) => void;
+  /** The cluster has removed the member: it must be stopped. */
+  readonly onRemoved: () => void;
 }
 
 export interface RunningMember {
@@ -49,7 +52,7 @@ export interface RunningMember {
  * @throws {ListenError} before anything is written, when a port cannot be had.
  * @throws {Error} when the data directory cannot be used.
  */
-export async function runMember({ settings, platform, onFatal }: RunOptions): Promise<RunningMember> {
+export async function runMember({ settings, platform, onFatal, onRemoved }: RunOptions): Promise<RunningMember> {
   const { values } = settings;
   const log = platform.log.withCaller("cli/etcd/run-member.ts");
   announceDataDirectory(settings, platform, log);
@@ -59,6 +62,7 @@ export async function runMember({ settings, platform, onFatal }: RunOptions): Pr
     log.info("starting an etcd server", effectiveConfiguration(settings));
     const member = await startMember(settings.member, platform);
     member.onFatal = onFatal;
+    member.onRemoved = onRemoved;
     const grpc = new GrpcServer({
       clock: platform.clock,
       maxReceiveBytes: values["max-request-bytes"] + grpcOverheadBytes,
@@ -66,19 +70,38 @@ export async function runMember({ settings, platform, onFatal }: RunOptions): Pr
       keepaliveMinTimeMs: values["grpc-keepalive-min-time"],
       keepaliveIntervalMs: values["grpc-keepalive-interval"],
       keepaliveTimeoutMs: values["grpc-keepalive-timeout"],
+      measuresHandling: values.metrics === "extensive",
+      onHandled: new RequestLog({
+        log: platform.log,
+        clock: platform.clock,
+        warnMs: settings.member.warningUnaryRequestDurationMs,
+      }).onHandled,
     });
     const health = new HealthService();
     health.register(grpc);
-    const services = registerServices(grpc, member);
-    await doors.openPeers(member, log);
+    const services = registerServices(grpc, member, { onDefragment: onDefragment(settings, health, log) });
+    doors.openPeers(member, log);
     await member.whenReady();
     log.info("ready to serve client requests");
     doors.openClients({ settings, member, grpc, services, log });
     return { member, stop: once(() => stop({ doors, grpc, health, member, platform, log })) };
   } catch (error) {
     await doors.close();
+    doors.destroy();
     throw error;
   }
+}
+
+/** With the gate on, load balancers that look at the health service go elsewhere while the database is copied. */
+function onDefragment({ gates: { StopGRPCServiceOnDefrag } }: Settings, health: HealthService, log: Logger) {
+  return (isActive: boolean): void => {
+    if (!StopGRPCServiceOnDefrag) return;
+    health.setStatus("", isActive ? ServingStatus.notServing : ServingStatus.serving);
+    const status = isActive ? "NOT_SERVING" : "SERVING";
+    const fields = { service: "", status };
+    if (isActive) log.warn("grpc service status changed", { ...fields, reason: "defrag is active" });
+    else log.info("grpc service status changed", fields);
+  };
 }
 
 interface ClientsContext {
@@ -100,12 +123,14 @@ class Doors {
   readonly #metrics: Listeners;
   readonly #peer: Listeners;
   readonly #httpServers: HttpServer[] = [];
+  readonly #peerServer: PeerServer;
 
   constructor(platform: Platform) {
     this.#client = new Listeners(platform);
     this.#clientHttp = new Listeners(platform);
     this.#metrics = new Listeners(platform);
     this.#peer = new Listeners(platform);
+    this.#peerServer = new PeerServer(platform);
   }
 
   async bind({ values }: Settings, log: Logger): Promise<void> {
@@ -124,9 +149,8 @@ class Doors {
   }
 
   openPeers(member: Member, log: Logger): void {
-    const http = new HttpServer({ pages: peerPages(member, () => versions(member)) });
-    this.#httpServers.push(http);
-    this.#peer.serve({ http });
+    member.registerPeerEndpoints(this.#peerServer);
+    this.#peer.serve({ peers: this.#peerServer });
     for (const address of this.#peer.addresses) log.info("serving peer traffic", { address: addressText(address) });
   }
 
@@ -165,11 +189,13 @@ class Doors {
   /** Stops accepting. */
   async close(): Promise<void> {
     for (const http of this.#httpServers) http.close();
-    await Promise.all([this.#client.close(), this.#clientHttp.close(), this.#metrics.close(), this.#peer.close()]);
+    await Promise.all([this.#client.close(), this.#clientHttp.close(), this.#metrics.close()]);
   }
 
-  /** Ends what is still open. */
+  /** Ends what is still open. The peers were served to the last: leadership is handed over while the member stops. */
   destroy(): void {
+    void this.#peer.close();
+    this.#peerServer.close();
     for (const http of this.#httpServers) http.destroy();
   }
 }

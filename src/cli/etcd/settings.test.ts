@@ -137,7 +137,6 @@ test.each([
 test.each([
   ["--cert-file=x"],
   ["--client-cert-auth"],
-  ["--force-new-cluster"],
   ["--discovery-srv=example.com"],
   ["--enable-pprof"],
 ])("%s is refused because this version does not act on it", (flag) => {

@@ -102,6 +102,8 @@ function toMemberConfig(values: FlagValues, gates: GateValues): MemberConfig {
     initialCluster: parseInitialCluster(values["initial-cluster"]),
     initialClusterState: values["initial-cluster-state"],
     initialClusterToken: values["initial-cluster-token"],
+    strictReconfigCheck: values["strict-reconfig-check"],
+    maxLearners: values["max-learners"],
     forceNewCluster: values["force-new-cluster"],
     autoCompaction: parseAutoCompaction(values["auto-compaction-mode"], values["auto-compaction-retention"]),
     compactionBatchLimit: values["compaction-batch-limit"] || 1000,

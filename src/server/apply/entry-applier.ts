@@ -9,7 +9,7 @@
  */
 import { assert, InvariantError } from "../../base/assert.ts";
 import type { MemberTable } from "../../membership/member-table.ts";
-import { formatId } from "../../membership/member.ts";
+import { formatId, type Member } from "../../membership/member.ts";
 import type { Membership } from "../../membership/membership.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { EtcdError } from "../../wire/errors.ts";
@@ -36,11 +36,20 @@ export interface EntryApplierParts {
   readonly log: Logger;
   /** Tells raft of a configuration change; node 0 stands for one that was refused. */
   readonly applyConfChange: (change: ConfChange) => ConfState;
+  /** A change of the group took effect; `member` as it is now, undefined when it was removed. */
+  readonly onConfChange: (change: ConfChange, member: Member | undefined) => void;
   /** The first entry of a term was applied. */
   readonly onTermStarted: (term: number) => void;
   /** Raises the NOSPACE alarm through the log, then calls back; at once when it is raised already. */
   readonly withNoSpaceAlarm: (callback: () => void) => void;
-  readonly position: { readonly index: number; readonly term: number; readonly confState: ConfState };
+  readonly position: AppliedPosition;
+}
+
+/** A place in the log, and the raft group there. */
+export interface AppliedPosition {
+  readonly index: number;
+  readonly term: number;
+  readonly confState: ConfState;
 }
 
 export class EntryApplier {
@@ -48,6 +57,8 @@ export class EntryApplier {
   #appliedIndex: number;
   #appliedTerm: number;
   #confState: ConfState;
+  /** Answers to proposers of changes, kept until raft knows that these are applied: the next change is refused before. */
+  #answers: (() => void)[] = [];
   /** What the last entry was; the kind is empty when it was no request that had to be applied. */
   readonly lastRequest = { kind: "", hasSucceeded: true };
 
@@ -69,6 +80,20 @@ export class EntryApplier {
   /** The raft group as of the applied index. */
   get confState(): ConfState {
     return this.#confState;
+  }
+
+  /** The state machine was replaced by that of a snapshot. */
+  restart({ index, term, confState }: AppliedPosition): void {
+    assert(index > this.#appliedIndex, "a snapshot leads forward");
+    this.#appliedIndex = index;
+    this.#appliedTerm = term;
+    this.#confState = confState;
+  }
+
+  /** Answers those whose change was applied. Call it when raft knows that. */
+  answerConfChanges(): void {
+    if (this.#answers.length === 0) return;
+    for (const answer of this.#answers.splice(0)) answer();
   }
 
   /** @throws whatever is not an outcome for a client: the member cannot go on. */
@@ -138,11 +163,13 @@ export class EntryApplier {
   }
 
   #applyConfChange(change: ConfChange, isNew: boolean): void {
-    const { membership, replayTable, maxLearners, consistentIndex, log } = this.#parts;
+    const { membership, replayTable, maxLearners, consistentIndex, log, ids, proposals } = this.#parts;
+    const sequence = ids.sequenceOfId(change.id);
     const refusal = isNew ? membership.validate(change) : replayTable.validate(change, maxLearners);
     if (refusal !== undefined) {
       log.warn("refused a configuration change", { reason: refusal, "member-id": formatId(change.nodeId) });
       this.#parts.applyConfChange({ ...change, nodeId: NONE });
+      this.#answers.push(() => proposals.settle(sequence, new EtcdError(refusal), undefined));
       return;
     }
     this.#confState = this.#parts.applyConfChange(change);
@@ -152,6 +179,8 @@ export class EntryApplier {
     }
     consistentIndex.setConfState(this.#confState);
     const member = membership.apply(change);
+    this.#answers.push(() => proposals.settle(sequence, undefined, { kind: "confChange" }));
+    this.#parts.onConfChange(change, member);
     if (member === undefined) log.info("removed member", { "removed-remote-peer-id": formatId(change.nodeId) });
     else log.info("added member", { "added-peer-id": formatId(member.id), "added-peer-peer-urls": member.peerUrls });
   }

@@ -60,5 +60,10 @@ export interface AlarmResult {
 }
 
 export interface MembershipResult {
-  readonly kind: "clusterVersionSet" | "clusterMemberAttrSet" | "downgradeInfoSet" | "downgradeVersionTest";
+  readonly kind:
+    | "clusterVersionSet"
+    | "clusterMemberAttrSet"
+    | "downgradeInfoSet"
+    | "downgradeVersionTest"
+    | "confChange";
 }

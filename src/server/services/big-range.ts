@@ -28,6 +28,7 @@ function send(context: ServiceContext, call: UnaryCall, cursor: RangeCursor): vo
   const tail = new Uint8Array(sizeOfRangeTail(cursor.more, cursor.count));
   writeRangeTail(cursor.more, cursor.count, tail, 0);
   const pieces = new Pieces(header, cursor, tail);
+  call.response = cursor.count;
   call.respondChunked(
     header.length + cursor.bytes + tail.length,
     (maxBytes) => pieces.next(maxBytes),

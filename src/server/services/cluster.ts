@@ -1,11 +1,21 @@
-/** `etcdserverpb.Cluster`: who the members are. Changing them needs more than one member, which is not possible yet. */
+/** `etcdserverpb.Cluster`: who the members are, and changes of that. */
 import type { UnaryCall } from "../../grpc/calls.ts";
 import type { GrpcServer } from "../../grpc/server.ts";
-import { Code } from "../../wire/errors.ts";
-import { MemberListRequest, MemberListResponse } from "../../wire/gen/etcdserverpb/rpc.ts";
+import type { Member as ClusterMember } from "../../membership/member.ts";
+import {
+  type Member as MemberMessage,
+  MemberAddRequest,
+  MemberAddResponse,
+  MemberListRequest,
+  MemberListResponse,
+  MemberPromoteRequest,
+  MemberPromoteResponse,
+  MemberRemoveRequest,
+  MemberRemoveResponse,
+  MemberUpdateRequest,
+  MemberUpdateResponse,
+} from "../../wire/gen/etcdserverpb/rpc.ts";
 import type { ServiceContext } from "./service-context.ts";
-
-const changes = ["MemberAdd", "MemberRemove", "MemberUpdate", "MemberPromote"] as const;
 
 export class ClusterService {
   readonly #context: ServiceContext;
@@ -15,15 +25,41 @@ export class ClusterService {
   }
 
   register(server: GrpcServer): void {
+    const context = this.#context;
+    const { changes } = context.member;
+    const path = (method: string): string => `/etcdserverpb.Cluster/${method}`;
     server.unary(
-      "/etcdserverpb.Cluster/MemberList",
-      this.#context.unary(MemberListRequest, MemberListResponse, (request, reply, call) =>
-        this.#list(request, reply, call),
-      ),
+      path("MemberList"),
+      context.unary(MemberListRequest, MemberListResponse, (request, reply, call) => this.#list(request, reply, call)),
     );
-    for (const method of changes) {
-      server.unary(`/etcdserverpb.Cluster/${method}`, (call) => this.#refuse(call, method));
-    }
+    server.unary(
+      path("MemberAdd"),
+      context.unary(MemberAddRequest, MemberAddResponse, async ({ peerURLs, isLearner }, reply) => {
+        const member = toMessage(await changes.add(peerURLs, isLearner));
+        reply({ header: context.coldHeader(), member, members: this.#members() });
+      }),
+    );
+    server.unary(
+      path("MemberRemove"),
+      context.unary(MemberRemoveRequest, MemberRemoveResponse, async ({ ID }, reply) => {
+        await changes.remove(ID);
+        reply({ header: context.coldHeader(), members: this.#members() });
+      }),
+    );
+    server.unary(
+      path("MemberUpdate"),
+      context.unary(MemberUpdateRequest, MemberUpdateResponse, async ({ ID, peerURLs }, reply) => {
+        await changes.update(ID, peerURLs);
+        reply({ header: context.coldHeader(), members: this.#members() });
+      }),
+    );
+    server.unary(
+      path("MemberPromote"),
+      context.unary(MemberPromoteRequest, MemberPromoteResponse, async ({ ID }, reply, call) => {
+        await changes.promote(ID, call.metadata("token"));
+        reply({ header: context.coldHeader(), members: this.#members() });
+      }),
+    );
   }
 
   #list({ linearizable }: MemberListRequest, reply: (answer: MemberListResponse) => void, call: UnaryCall): void {
@@ -32,21 +68,17 @@ export class ClusterService {
     this.#context.member.readIndex((error) => (error === undefined ? answer() : this.#context.fail(call, error)));
   }
 
-  #members(): MemberListResponse["members"] {
-    return this.#context.member.membership.members().map((member) => ({
-      ID: member.id,
-      name: member.name,
-      peerURLs: [...member.peerUrls],
-      clientURLs: [...member.clientUrls],
-      isLearner: member.isLearner,
-    }));
+  #members(): MemberMessage[] {
+    return this.#context.member.membership.members().map(toMessage);
   }
+}
 
-  #refuse(call: UnaryCall, method: string): void {
-    if (!this.#context.admit(call, "unary")) return;
-    call.fail(
-      Code.Unimplemented,
-      `quorate: ${method} is not available in this version, which runs one-member clusters`,
-    );
-  }
+function toMessage(member: ClusterMember): MemberMessage {
+  return {
+    ID: member.id,
+    name: member.name,
+    peerURLs: [...member.peerUrls],
+    clientURLs: [...member.clientUrls],
+    isLearner: member.isLearner,
+  };
 }

@@ -21,12 +21,13 @@ import {
 } from "../../wire/hot/kv-responses.ts";
 import { canonicalTxnRequest, decodeTxnRequest } from "../../wire/hot/txn-request.ts";
 import { sizeOfTxnResponse, writeTxnResponse } from "../../wire/hot/txn-response.ts";
-import type { RangeRequest, TxnRequest, TxnResponse } from "../../wire/hot/types.ts";
+import type { PutRequest, RangeRequest, TxnRequest, TxnResponse } from "../../wire/hot/types.ts";
 import { decodeRequest } from "../../wire/wire-error.ts";
 import type { DeleteRangeResult, PutResult, TxnResult } from "../apply/result.ts";
 import { putCost, txnCost } from "../quota.ts";
 import { respondBigRange } from "./big-range.ts";
 import type { ServiceContext } from "./service-context.ts";
+import type { PutSummary } from "./request-text.ts";
 import {
   checkDeleteRange,
   checkPut,
@@ -39,6 +40,8 @@ import {
 
 /** Answers up to this size are made in one piece; larger ones under flow control (big-range.ts). */
 const onePieceBytesMax = 256 * 1024;
+/** Transactions up to this size are kept until they are answered, to be shown should they turn out slow. */
+const notedTxnBytesMax = 4096;
 
 export class KvService {
   readonly #context: ServiceContext;
@@ -78,6 +81,7 @@ export class KvService {
   #range(call: UnaryCall, bytes: Uint8Array): void {
     const request = decodeRequest(decodeRangeRequest, bytes);
     checkRange(request);
+    call.request = request;
     if (request.serializable) return this.#answerRange(call, request);
     let isConfirmed = false;
     this.#context.member.readIndex((error) => {
@@ -97,6 +101,7 @@ export class KvService {
     if (answer === undefined) return respondBigRange(this.#context, call, request);
     const { response, revision } = answer;
     const header = this.#context.header(revision);
+    call.response = response.count;
     call.respondWith(sizeOfRangeResponse(response, header), (target, offset) =>
       writeRangeResponse(response, header, target, offset),
     );
@@ -107,6 +112,7 @@ export class KvService {
     const request = decodeRequest(decodePutRequest, bytes);
     this.#requireSpace(putCost(request));
     checkPut(request);
+    call.request = summaryOf(request);
     member.propose("put", canonicalPutRequest(bytes, request), (error, result) => {
       if (error !== undefined) return this.#context.fail(call, error);
       const { revision, response } = result as PutResult;
@@ -120,9 +126,11 @@ export class KvService {
   #deleteRange(call: UnaryCall, bytes: Uint8Array): void {
     const request = decodeRequest(decodeDeleteRangeRequest, bytes);
     checkDeleteRange(request);
+    call.request = { ...request, key: copyBytes(request.key), rangeEnd: copyBytes(request.rangeEnd) };
     this.#context.member.propose("deleteRange", canonicalDeleteRangeRequest(bytes, request), (error, result) => {
       if (error !== undefined) return this.#context.fail(call, error);
       const { revision, response } = result as DeleteRangeResult;
+      call.response = response.deleted;
       const header = this.#context.header(revision);
       call.respondWith(sizeOfDeleteRangeResponse(response, header), (target, offset) =>
         writeDeleteRangeResponse(response, header, target, offset),
@@ -135,6 +143,7 @@ export class KvService {
     const request = decodeRequest(decodeTxnRequest, bytes);
     this.#requireSpace(txnCost(request));
     checkTxn(request, member.config.maxTxnOps);
+    if (bytes.length <= notedTxnBytesMax) call.request = copyBytes(bytes);
     if (isReadOnly(request)) return this.#readTxn(call, request, bytes);
     // Members that do not answer the client skip such ranges, so whether they fail is decided before the log.
     if (hasRevisionRange(request)) member.store.checkTxn(request);
@@ -165,6 +174,7 @@ export class KvService {
 
   #respondTxn(call: UnaryCall, revision: number, response: TxnResponse): void {
     const header = this.#context.header(revision);
+    call.response = response.succeeded;
     call.respondWith(sizeOfTxnResponse(response, header), (target, offset) =>
       writeTxnResponse(response, header, target, offset),
     );
@@ -191,4 +201,9 @@ export class KvService {
     member.raiseNoSpaceAlarm();
     throw new EtcdError("noSpace");
   }
+}
+
+/** What is kept of a put until it is answered: all but the value. */
+function summaryOf({ key, value, lease, prevKv, ignoreValue, ignoreLease }: PutRequest): PutSummary {
+  return { key: copyBytes(key), valueBytes: value.length, lease, prevKv, ignoreValue, ignoreLease };
 }

@@ -47,7 +47,9 @@ export class LeaseService {
     );
     server.unary(
       "/etcdserverpb.Lease/LeaseTimeToLive",
-      unary(LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, (request, reply) => reply(this.#timeToLive(request))),
+      unary(LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, async (request, reply) => {
+        reply(await this.#timeToLive(request));
+      }),
     );
     server.unary(
       "/etcdserverpb.Lease/LeaseLeases",
@@ -83,20 +85,21 @@ export class LeaseService {
     );
   }
 
-  #timeToLive({ ID, keys }: LeaseTimeToLiveRequest): LeaseTimeToLiveResponse {
-    const { lessor, platform } = this.#context.member;
-    if (!lessor.isPrimary) throw new EtcdError("noLeader");
-    const header = this.#context.coldHeader();
-    const lease = lessor.lookup(ID);
-    if (lease === undefined) return { header, ID, TTL: -1n, grantedTTL: 0n, keys: [] };
-    const left = lessor.remainingSeconds(ID, platform.clock.monotonic()) ?? -1;
-    return {
-      header,
-      ID,
-      TTL: BigInt(left),
-      grantedTTL: BigInt(lease.ttlSeconds),
-      keys: keys ? lessor.keysOf(ID) : [],
-    };
+  /** A lease that is not there is an answer as well. */
+  async #timeToLive({ ID, keys }: LeaseTimeToLiveRequest): Promise<LeaseTimeToLiveResponse> {
+    try {
+      const left = await this.#context.member.leaseTimeToLive(ID, keys);
+      return {
+        header: this.#context.coldHeader(),
+        ID,
+        TTL: BigInt(left.ttlSeconds),
+        grantedTTL: BigInt(left.grantedTtlSeconds),
+        keys: [...left.keys],
+      };
+    } catch (error) {
+      if (!(error instanceof EtcdError) || error.reason !== "leaseNotFound") throw error;
+      return { header: this.#context.coldHeader(), ID, TTL: -1n, grantedTTL: 0n, keys: [] };
+    }
   }
 
   #leases(): LeaseLeasesResponse {

@@ -6,6 +6,7 @@ import type { GrpcServer } from "../../grpc/server.ts";
 import { formatMinor, formatVersion, isOlderMinor, parseVersion, serverVersion } from "../../membership/version.ts";
 import { hashIgnores } from "../../storage/backend/schema.ts";
 import type { SnapshotImage } from "../../storage/backend/backend.ts";
+import type { Logger } from "../../platform/logger.ts";
 import { EtcdError } from "../../wire/errors.ts";
 import {
   AlarmRequest,
@@ -38,9 +39,14 @@ const alarmNames: Readonly<Record<number, string>> = { 0: "NONE", 1: "NOSPACE", 
 
 export class MaintenanceService {
   readonly #context: ServiceContext;
+  readonly #onDefragment: ((isActive: boolean) => void) | undefined;
+  readonly #log: Logger;
 
-  constructor(context: ServiceContext) {
+  /** @param onDefragment - told when a defragmentation begins (true) and ends (false). */
+  constructor(context: ServiceContext, onDefragment?: (isActive: boolean) => void) {
     this.#context = context;
+    this.#onDefragment = onDefragment;
+    this.#log = context.member.platform.log.withCaller("server/services/maintenance.ts");
   }
 
   register(server: GrpcServer): void {
@@ -57,7 +63,7 @@ export class MaintenanceService {
     server.unary(
       path("Defragment"),
       context.unary(DefragmentRequest, DefragmentResponse, async (_request, reply) => {
-        await context.member.backend.defragment();
+        await this.#defragment();
         reply({ header: undefined });
       }),
     );
@@ -74,7 +80,10 @@ export class MaintenanceService {
     );
     server.unary(
       path("MoveLeader"),
-      context.unary(MoveLeaderRequest, MoveLeaderResponse, (request, reply) => reply(this.#moveLeader(request))),
+      context.unary(MoveLeaderRequest, MoveLeaderResponse, async ({ targetID }, reply) => {
+        await context.member.moveLeader(targetID);
+        reply({ header: undefined });
+      }),
     );
     server.unary(
       path("Downgrade"),
@@ -85,6 +94,20 @@ export class MaintenanceService {
     server.serverStream(path("Snapshot"), (call) => {
       if (context.admit(call, "stream")) context.attemptLater(call, () => this.#snapshot(call));
     });
+  }
+
+  async #defragment(): Promise<void> {
+    this.#log.info("starting defragment");
+    this.#onDefragment?.(true);
+    try {
+      await this.#context.member.backend.defragment();
+    } catch (error) {
+      this.#log.warn("failed to defragment", { error });
+      throw error;
+    } finally {
+      this.#onDefragment?.(false);
+    }
+    this.#log.info("finished defragment");
   }
 
   #alarm(request: AlarmRequest, reply: (answer: AlarmResponse) => void, call: UnaryCall): void {
@@ -146,14 +169,6 @@ export class MaintenanceService {
     step();
   }
 
-  #moveLeader({ targetID }: MoveLeaderRequest): MoveLeaderResponse {
-    const { member } = this.#context;
-    if (!member.raft.isLeader) throw new EtcdError("notLeader");
-    // The leader itself is the only voter there is; moving to it is done already.
-    if (targetID !== member.memberId) throw new EtcdError("badLeaderTransferee");
-    return { header: undefined };
-  }
-
   #downgrade(request: DowngradeRequest, reply: (answer: DowngradeResponse) => void, call: UnaryCall): void {
     const { member } = this.#context;
     const { clusterVersion, downgrade } = member.membership;
@@ -188,7 +203,7 @@ export class MaintenanceService {
   /** The database file as it is now, then its SHA-256 as one more blob. Waits for the client after every chunk it does not take. */
   async #snapshot(call: StreamCall): Promise<void> {
     const { member } = this.#context;
-    const log = member.platform.log.withCaller("server/services/maintenance.ts");
+    const log = this.#log;
     const image = await member.backend.snapshot();
     const started = member.platform.clock.monotonic();
     log.info("sending database snapshot to client", { "total-bytes": image.size });

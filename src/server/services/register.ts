@@ -21,11 +21,17 @@ export interface Services {
   readonly clientRequests: ReadonlyMap<string, number>;
 }
 
+export interface ServiceOptions {
+  /** Told when a defragmentation begins (true) and ends (false). */
+  readonly onDefragment?: (isActive: boolean) => void;
+}
+
 /** Registers every method of the etcd 3.6 API and connects the watch hub to the store. */
-export function registerServices(server: GrpcServer, member: Member): Services {
+export function registerServices(server: GrpcServer, member: Member, options: ServiceOptions = {}): Services {
   const context = new ServiceContext(member);
   const hub = new WatchHub(member.store);
   member.store.onCommit = (main, changes) => hub.onCommit(main, changes);
+  member.onReloaded = () => hub.resync();
   driveInTurns(hub, member);
   const guard = new LeaderGuard(member);
   const client = new LocalClient(member, hub);
@@ -33,7 +39,7 @@ export function registerServices(server: GrpcServer, member: Member): Services {
   new WatchService(context, hub, guard).register(server);
   new LeaseService(context, guard).register(server);
   new ClusterService(context).register(server);
-  new MaintenanceService(context).register(server);
+  new MaintenanceService(context, options.onDefragment).register(server);
   new AuthService(context).register(server);
   new LockService(context, client).register(server);
   new ElectionService(context, client).register(server);

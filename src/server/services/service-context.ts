@@ -3,7 +3,8 @@
  * become statuses.
  */
 import type { UnaryCall } from "../../grpc/calls.ts";
-import { EtcdError } from "../../wire/errors.ts";
+import { DiskError } from "../../platform/disk.ts";
+import { Code, EtcdError } from "../../wire/errors.ts";
 import type { ResponseHeader } from "../../wire/gen/etcdserverpb/rpc.ts";
 import { HeaderEncoder } from "../../wire/hot/response-header.ts";
 import { decodeRequest } from "../../wire/wire-error.ts";
@@ -78,10 +79,14 @@ export class ServiceContext {
     }
   }
 
-  /** As {@link attempt} for a step that takes time. */
+  /**
+   * As {@link attempt} for a step that takes time. What the disk refuses to such a step (a copy for which there is no
+   * room) harms nobody else, so the client is told; a failing log or commit is fatal where it happens.
+   */
   attemptLater(call: AnyCall, step: () => Promise<void>): void {
     step().catch((error: unknown) => {
       if (error instanceof EtcdError) this.fail(call, error);
+      else if (error instanceof DiskError) call.fail(Code.Unknown, error.message);
       else this.#raise(error);
     });
   }

@@ -20,6 +20,9 @@ export const metaKeys = {
   storageVersion: text("storageVersion"),
 } as const;
 
+/** What the getters need of a backend. */
+export type PairReader = Pick<BackendReader, "get">;
+
 /** What the setters need of a backend. */
 export interface BackendWriter {
   put(bucket: Bucket, key: Uint8Array, value: Uint8Array): void;
@@ -27,12 +30,12 @@ export interface BackendWriter {
 }
 
 /** Index of the last raft entry whose effect is in the database; 0 when never written. */
-export function readConsistentIndex(reader: BackendReader): number {
+export function readConsistentIndex(reader: PairReader): number {
   return readCounter(reader, metaKeys.consistentIndex, "consistent_index");
 }
 
 /** Term of the entry at the consistent index; 0 when never written (before 3.5). */
-export function readTerm(reader: BackendReader): number {
+export function readTerm(reader: PairReader): number {
   return readCounter(reader, metaKeys.term, "term");
 }
 
@@ -53,7 +56,7 @@ export interface StoredConfState {
 }
 
 /** @throws {CorruptionError} when the row is not what etcd writes. */
-export function readConfState(reader: BackendReader): StoredConfState | undefined {
+export function readConfState(reader: PairReader): StoredConfState | undefined {
   const value = reader.get(buckets.meta, metaKeys.confState);
   return value === undefined ? undefined : parseConfState(Buffer.from(value).toString("utf8"));
 }
@@ -108,7 +111,7 @@ export function parseConfState(json: string): StoredConfState {
 }
 
 /** Text such as `3.6.0`; undefined before 3.6. */
-export function readStorageVersion(reader: BackendReader): string | undefined {
+export function readStorageVersion(reader: PairReader): string | undefined {
   const value = reader.get(buckets.meta, metaKeys.storageVersion);
   return value === undefined ? undefined : Buffer.from(value).toString("latin1");
 }
@@ -120,12 +123,12 @@ export function writeStorageVersion(writer: BackendWriter, version: string | und
 }
 
 /** Main revision of the compaction that was last ordered; undefined when there was none. */
-export function readScheduledCompact(reader: BackendReader): number | undefined {
+export function readScheduledCompact(reader: PairReader): number | undefined {
   return readCompact(reader, metaKeys.scheduledCompactRevision);
 }
 
 /** Main revision of the compaction that was last completed; undefined when there was none. */
-export function readFinishedCompact(reader: BackendReader): number | undefined {
+export function readFinishedCompact(reader: PairReader): number | undefined {
   return readCompact(reader, metaKeys.finishedCompactRevision);
 }
 
@@ -145,7 +148,7 @@ export function hashIgnores(bucket: string, key: Uint8Array): boolean {
 
 const hashIgnored = [metaKeys.consistentIndex, metaKeys.term, metaKeys.storageVersion];
 
-function readCompact(reader: BackendReader, key: Uint8Array): number | undefined {
+function readCompact(reader: PairReader, key: Uint8Array): number | undefined {
   const value = reader.get(buckets.meta, key);
   return value === undefined ? undefined : decodeRowKey(value).main;
 }
@@ -158,7 +161,7 @@ function counter(value: number): Uint8Array {
   return bytes;
 }
 
-function readCounter(reader: BackendReader, key: Uint8Array, name: string): number {
+function readCounter(reader: PairReader, key: Uint8Array, name: string): number {
   const value = reader.get(buckets.meta, key);
   if (value === undefined) return 0;
   const place = { path: `meta/${name}` };

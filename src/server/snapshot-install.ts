@@ -1,0 +1,75 @@
+/**
+ * A snapshot that a leader sent: its database lies in the snapshot directory already (the transport put it there); it
+ * becomes durable as a raft snapshot, and then the state of this member, while it runs.
+ *
+ *     database in place ──► leases ──► keys ──► alarms ──► members ──► watches catch up, peers are dialed anew
+ *
+ * All of it happens in one turn of the event loop, so that no read sees half of it.
+ * Source: etcd server/etcdserver/server.go, `applySnapshot`.
+ */
+import { join } from "node:path";
+import { CorruptionError } from "../base/corruption.ts";
+import type { Disk } from "../platform/disk.ts";
+import type { Logger } from "../platform/logger.ts";
+import { saveSnapshot, snapshotDatabaseName } from "../storage/snap/snap-files.ts";
+import type { Wal } from "../storage/wal/wal.ts";
+import type { Snapshot } from "../wire/raft/types.ts";
+import type { EntryApplier } from "./apply/entry-applier.ts";
+import type { DataDir } from "./data-dir.ts";
+import type { MemberState } from "./state.ts";
+
+export interface SnapshotInstallParts {
+  readonly state: MemberState;
+  readonly dirs: DataDir;
+  readonly disk: Disk;
+  readonly wal: Wal;
+  readonly log: Logger;
+  readonly applier: EntryApplier;
+  /** In the turn in which the state has become that of the snapshot. */
+  readonly onInstalled: (index: number) => void;
+}
+
+export class SnapshotInstall {
+  readonly #parts: SnapshotInstallParts;
+
+  constructor(parts: SnapshotInstallParts) {
+    this.#parts = parts;
+  }
+
+  /** Writes the snapshot file, then its record into the WAL. */
+  async save(snapshot: Snapshot): Promise<void> {
+    const { disk, dirs, wal } = this.#parts;
+    const { index, term, confState } = snapshot.metadata;
+    await saveSnapshot(disk, dirs.snapDir, snapshot);
+    await new Promise<void>((resolve, reject) => {
+      wal.saveSnapshot({ index, term, confState }, (error) => (error === undefined ? resolve() : reject(error)));
+    });
+  }
+
+  /** @throws {CorruptionError} by rejection: the database is not there, or not of this snapshot. */
+  async install({ metadata }: Snapshot): Promise<void> {
+    const { state, dirs, disk, wal, log, applier, onInstalled } = this.#parts;
+    const fields = { "current-applied-index": applier.appliedIndex, "incoming-leader-snapshot-index": metadata.index };
+    const path = join(dirs.snapDir, snapshotDatabaseName(metadata.index));
+    log.info("applying snapshot", { ...fields, "incoming-leader-snapshot-term": metadata.term });
+    if (!disk.exists(path)) throw new CorruptionError({ path }, "the database of a received snapshot is not there");
+    await state.backend.replaceBy(path, () => {
+      state.consistentIndex.reload();
+      const { index } = state.consistentIndex;
+      if (index < metadata.index) {
+        throw new CorruptionError(
+          { path },
+          `holds index ${index}, and the snapshot that came with it ${metadata.index}`,
+        );
+      }
+      state.lessor.reload();
+      state.store.reload();
+      state.alarms.reload();
+      state.membership.reload();
+      applier.restart(metadata);
+      onInstalled(metadata.index);
+    });
+    wal.releaseTo(metadata.index);
+    log.info("applied snapshot", fields);
+  }
+}
