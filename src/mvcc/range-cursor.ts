@@ -8,7 +8,7 @@ import type { PinnedView } from "../storage/backend/bucket.ts";
 import { SortOrder, SortTarget, type RangeRequest } from "../wire/hot/types.ts";
 import { sizeOfLength, writeBytes } from "../wire/hot/wire-writer.ts";
 import { requireRow, type Core } from "./core.ts";
-import { goSort } from "./go-sort.ts";
+import { goSort } from "../base/go-sort.ts";
 import type { RangeWalk } from "./index/key-ranges.ts";
 import { RevisionList } from "./index/revision-list.ts";
 import { executeRange, fetchLimit, hasBounds, isWithinBounds, numericTarget, sortOf } from "./range.ts";

@@ -9,7 +9,7 @@
 import { compareBytes } from "../base/bytes.ts";
 import { SortOrder, SortTarget, type RangeRequest, type RangeResponse } from "../wire/hot/types.ts";
 import { requireRow, type Core } from "./core.ts";
-import { goSort } from "./go-sort.ts";
+import { goSort } from "../base/go-sort.ts";
 import { PairReader } from "./stored-pair.ts";
 
 const noPairs: readonly Uint8Array[] = [];
