@@ -5,11 +5,14 @@ import type { Cursor } from "../bbolt/cursor.ts";
 import type { Tx } from "../bbolt/tx.ts";
 import { buckets, type Bucket } from "./bucket.ts";
 import { isRowKey, readRowCounter, rowKeySize, tombstoneKeySize, writeRowKey } from "./row-key.ts";
+import { RowFinder } from "./row-finder.ts";
 
 export class TreeReader {
   readonly #tx: Tx;
   /** By position; null = looked for and missing (a file of another program, read by a tool). */
   readonly #buckets: (TreeBucket | null | undefined)[] = [];
+  /** null = the tree has no pages to search. */
+  #finder: RowFinder | null | undefined;
   readonly #key = new Uint8Array(tombstoneKeySize);
   readonly #plainKey = this.#key.subarray(0, rowKeySize);
 
@@ -33,6 +36,11 @@ export class TreeReader {
   getRow(main: number, sub: number, tombstone: boolean | undefined): Uint8Array | undefined {
     const tree = this.bucket(buckets.key);
     if (tree === undefined) return undefined;
+    if (tombstone !== true) {
+      if (this.#finder === undefined) this.#finder = RowFinder.of(this.#tx, tree) ?? null;
+      const value = this.#finder?.get(main, sub);
+      if (value !== undefined) return value;
+    }
     writeRowKey(this.#key, 0, main, sub, true);
     if (tombstone !== true) {
       const value = tree.get(this.#plainKey);

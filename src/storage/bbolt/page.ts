@@ -45,6 +45,8 @@ export class Page implements Elements {
   referenced = false;
   /** Where the page cache keeps the page; of no meaning outside it. */
   cacheSlot = -1;
+  /** What a reader that knows the keys as numbers keeps of them; of no meaning here. */
+  keyNumbers: Float64Array | undefined = undefined;
 
   /** @param bytes - a run that {@link pageFault} found sound (or that we have just written); 4-byte aligned. */
   constructor(id: number, bytes: Uint8Array) {
@@ -78,7 +80,8 @@ export class Page implements Elements {
 
   valueAt(index: number): Uint8Array {
     const start = this.keyOffset(index) + this.keySize(index);
-    return this.bytes.subarray(start, start + this.valueSize(index));
+    // Half the cost of `subarray`, and lists make one for every pair.
+    return new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + start, this.valueSize(index));
   }
 
   isBucketAt(index: number): boolean {

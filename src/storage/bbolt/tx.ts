@@ -131,7 +131,8 @@ export class Tx {
 
   /** A branch or leaf page. @throws {CorruptionError} */
   page(id: number): Page {
-    return this.#dirty.get(id) ?? this.#host.page(id, this.#highWater);
+    const dirty = this.writable ? this.#dirty.get(id) : undefined;
+    return dirty ?? this.#host.page(id, this.#highWater);
   }
 
   openScan(): PageSource | undefined {
