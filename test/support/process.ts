@@ -11,7 +11,10 @@ export const root: string = dirname(dirname(dirname(fileURLToPath(import.meta.ur
 /** How long anything may take on a slow machine. */
 export const patienceMs = 60_000;
 
+/** One of our programs; `QUORATE_BIN` names a folder with others to test in place of those of this tree. */
 export function program(name: "etcd" | "etcdctl" | "etcdutl" | "quorate"): string {
+  const others = process.env["QUORATE_BIN"];
+  if (others !== undefined) return join(others, name);
   if (!existsSync(join(root, "dist", ".built")))
     throw new Error("the programs are not built: run npm test, or npm run build");
   return join(root, "bin", name);
@@ -70,6 +73,13 @@ export interface ServerOptions {
   readonly dataDir: string;
   readonly args?: readonly string[];
   readonly env?: Record<string, string>;
+  /** Default: any that are free. */
+  readonly ports?: Ports;
+}
+
+export interface Ports {
+  readonly client: number;
+  readonly peer: number;
 }
 
 /** One etcd server process, ours or Go's: the flags used are the same. */
@@ -113,8 +123,9 @@ export class ServerProcess {
     dataDir,
     args = [],
     env = {},
+    ports,
   }: ServerOptions): Promise<ServerProcess> {
-    const [client, peer] = await freePorts(2);
+    const [client, peer] = ports === undefined ? await freePorts(2) : [ports.client, ports.peer];
     const url = `http://127.0.0.1:${client}`;
     const peerUrl = `http://127.0.0.1:${peer}`;
     const flags = [
