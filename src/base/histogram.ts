@@ -15,13 +15,14 @@ export class Histogram {
     this.counts = new Float64Array(bounds.length);
   }
 
-  observe(value: number): void {
-    this.sum += value;
-    this.count++;
+  /** @param weight - how many values this one stands for, when only some are measured. */
+  observe(value: number, weight = 1): void {
+    this.sum += value * weight;
+    this.count += weight;
     const { bounds } = this;
     for (let index = 0; index < bounds.length; index++) {
       if (value <= bounds[index]) {
-        this.counts[index]++;
+        this.counts[index] += weight;
         return;
       }
     }

@@ -63,6 +63,11 @@ export class Compaction {
     return this.#queue.length;
   }
 
+  /** True while the next slice looks at keys in memory, false when it looks at rows. */
+  get isInIndex(): boolean {
+    return this.#phase !== "rows";
+  }
+
   /** The database was replaced: nobody shall wait for what does not go on here. */
   abandon(): void {
     for (const { whenDone } of this.#queue.splice(0)) whenDone?.();

@@ -235,6 +235,11 @@ export class Store {
     return this.#compaction.step(maxUnits);
   }
 
+  /** True while the next slice looks at keys in memory, false when it looks at rows of the database. */
+  get isCompactingIndex(): boolean {
+    return this.#compaction.isInIndex;
+  }
+
   /** Compactions ordered and not finished. */
   get pendingCompactions(): number {
     return this.#compaction.pendingCount;

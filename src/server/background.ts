@@ -33,7 +33,7 @@ export class Background {
   readonly snapshotter: Snapshotter;
   readonly leases: LeaseLoop;
   readonly versions: VersionMonitor;
-  readonly #compactions: CompactionLoop;
+  readonly compactions: CompactionLoop;
   readonly #autoCompaction: Timer | undefined;
 
   constructor(parts: BackgroundParts) {
@@ -57,7 +57,7 @@ export class Background {
       downgradeCheckTimeMs: config.downgradeCheckTimeMs,
       serverVersions: () => cluster.serverVersions(),
     });
-    this.#compactions = new CompactionLoop(state.store, clock, config.compactionSleepIntervalMs);
+    this.compactions = new CompactionLoop(state.store, clock, config.compactionSleepIntervalMs);
     this.#autoCompaction = startAutoCompaction(config.autoCompaction, {
       clock,
       log,
@@ -77,7 +77,7 @@ export class Background {
   stop(): void {
     this.leases.stop();
     this.versions.stop();
-    this.#compactions.stop();
+    this.compactions.stop();
     this.#autoCompaction?.cancel();
     this.snapshotter.stop();
   }

@@ -2,19 +2,33 @@
  * Carries out the store's compactions in the background: a slice a turn of the loop, and a pause after each batch, so
  * that requests and commits get their turn (`--compaction-sleep-interval`).
  */
+import { exponentialBounds, Histogram } from "../base/histogram.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
 
 /** Keys or rows looked at in one turn: about a millisecond. */
 const UNITS_PER_SLICE = 1_000;
 
+/** How long compactions hold the loop, and take as a whole, in milliseconds as etcd measures them. */
+export class CompactionMetrics {
+  /** Slices over the index. */
+  readonly indexPauseMs = new Histogram(exponentialBounds(0.5, 2, 14));
+  /** Slices over the rows. */
+  readonly rowsPauseMs = new Histogram(exponentialBounds(1, 2, 13));
+  /** From the first slice to the last, pauses included; several that were ordered at once count as one. */
+  readonly totalMs = new Histogram(exponentialBounds(100, 2, 14));
+}
+
 export class CompactionLoop {
+  readonly metrics = new CompactionMetrics();
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #pauseMs: number;
   #isScheduled = false;
   #isStopped = false;
   #timer: Timer | undefined;
+  /** Monotonic time of the first slice; undefined while there is nothing to do. */
+  #startedMs: number | undefined;
 
   constructor(store: Store, clock: Clock, pauseMs: number) {
     this.#store = store;
@@ -39,7 +53,7 @@ export class CompactionLoop {
   readonly #step = (): void => {
     this.#isScheduled = false;
     if (this.#isStopped) return;
-    switch (this.#store.stepCompaction(UNITS_PER_SLICE)) {
+    switch (this.#measuredStep()) {
       case "more":
         return this.#schedule();
       case "pause":
@@ -49,4 +63,19 @@ export class CompactionLoop {
       case "idle":
     }
   };
+
+  #measuredStep(): "idle" | "more" | "pause" {
+    const { isCompactingIndex, pendingCompactions } = this.#store;
+    const startedMs = this.#clock.monotonic();
+    const result = this.#store.stepCompaction(UNITS_PER_SLICE);
+    if (pendingCompactions === 0) return result;
+    const endedMs = this.#clock.monotonic();
+    this.#startedMs ??= startedMs;
+    (isCompactingIndex ? this.metrics.indexPauseMs : this.metrics.rowsPauseMs).observe(endedMs - startedMs);
+    if (this.#store.pendingCompactions === 0) {
+      this.metrics.totalMs.observe(endedMs - this.#startedMs);
+      this.#startedMs = undefined;
+    }
+    return result;
+  }
 }

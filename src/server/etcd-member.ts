@@ -45,6 +45,9 @@ import { SpaceAlarm } from "./space-alarm.ts";
 import { type MemberState, persistsCheckpoints } from "./state.ts";
 import { storageVersion } from "./version-monitor.ts";
 import type { WalMetrics } from "./wal-metrics.ts";
+import type { CompactionMetrics } from "./compaction-loop.ts";
+import type { RaftStatus } from "../raft/status.ts";
+import type { SnapMetrics } from "../storage/snap/snap-metrics.ts";
 
 /** Most committed entries that wait to be applied; further proposals are refused. */
 const APPLY_GAP_MAX = 5_000;
@@ -260,6 +263,18 @@ export class EtcdMember implements Member {
       leaseExpired: this.#background.leases.expired,
       snapshotsSaved: this.#background.snapshotter.saved,
     };
+  }
+
+  get snapMetrics(): SnapMetrics {
+    return this.#background.snapshotter.metrics;
+  }
+
+  get compactionMetrics(): CompactionMetrics {
+    return this.#background.compactions.metrics;
+  }
+
+  raftStatus(): RaftStatus {
+    return this.#node.status();
   }
 
   get applyDurations(): ReadonlyMap<string, Histogram> {

@@ -20,6 +20,9 @@ import type { MemberChanges } from "./member-changes.ts";
 import type { Peers } from "./peers.ts";
 import type { Quota } from "./quota.ts";
 import type { WalMetrics } from "./wal-metrics.ts";
+import type { CompactionMetrics } from "./compaction-loop.ts";
+import type { RaftStatus } from "../raft/status.ts";
+import type { SnapMetrics } from "../storage/snap/snap-metrics.ts";
 import type { RequestKind } from "../wire/hot/raft-request.ts";
 
 /**
@@ -78,8 +81,13 @@ export interface Member {
   readonly quota: Quota;
   readonly counters: MemberCounters;
   readonly walMetrics: WalMetrics;
+  readonly snapMetrics: SnapMetrics;
+  readonly compactionMetrics: CompactionMetrics;
   /** Time of applying, in seconds: the key is etcd's operation, a blank, and `true` or `false` for its success. */
   readonly applyDurations: ReadonlyMap<string, Histogram>;
+
+  /** Everything raft knows, copied; for reports. */
+  raftStatus(): RaftStatus;
 
   /** Text of the storage version ("3.6.0"), or undefined when the files do not say. */
   readonly storageVersion: string | undefined;

@@ -19,6 +19,7 @@ import type { Disk } from "../platform/disk.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Backend } from "../storage/backend/backend.ts";
 import { saveSnapshot } from "../storage/snap/snap-files.ts";
+import { SnapMetrics } from "../storage/snap/snap-metrics.ts";
 import type { Wal } from "../storage/wal/wal.ts";
 import type { Snapshot } from "../wire/raft/types.ts";
 import type { EntryApplier } from "./apply/entry-applier.ts";
@@ -55,6 +56,7 @@ export class Snapshotter {
   #memoryIndex: number;
   #isForced = false;
   #saving: Promise<void> | undefined;
+  readonly metrics = new SnapMetrics();
   /** Snapshots saved to disk since the start. */
   saved = 0;
 
@@ -110,7 +112,7 @@ export class Snapshotter {
   }
 
   async #save(snapshot: Snapshot, committed: Promise<void>): Promise<void> {
-    const { config, dirs, disk, log, wal, fatal } = this.#parts;
+    const { config, dirs, disk, clock, log, wal, fatal } = this.#parts;
     const { index, term, confState } = snapshot.metadata;
     const lastIndex = this.#diskIndex;
     this.#diskIndex = index;
@@ -121,7 +123,7 @@ export class Snapshotter {
     });
     try {
       await committed;
-      await saveSnapshot(disk, dirs.snapDir, snapshot);
+      await saveSnapshot(disk, dirs.snapDir, snapshot, { clock, metrics: this.metrics });
       await new Promise<void>((resolve, reject) => {
         wal.saveSnapshot({ index, term, confState }, (error) => (error === undefined ? resolve() : reject(error)));
       });

@@ -4,7 +4,12 @@ import type { WalObserver } from "../storage/wal/wal.ts";
 
 export class WalMetrics implements WalObserver {
   readonly fsyncSeconds = new Histogram(exponentialBounds(0.001, 2, 14));
+  readonly writeSeconds = new Histogram(exponentialBounds(0.001, 2, 14));
   bytesWritten = 0;
+
+  wrote(durationMs: number): void {
+    this.writeSeconds.observe(durationMs / 1000);
+  }
 
   synced(durationMs: number): void {
     this.fsyncSeconds.observe(durationMs / 1000);

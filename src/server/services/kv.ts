@@ -2,6 +2,7 @@
 import { copyBytes } from "../../base/bytes.ts";
 import type { UnaryCall } from "../../grpc/calls.ts";
 import type { GrpcServer } from "../../grpc/server.ts";
+import type { Answer } from "../../mvcc/txn.ts";
 import { EtcdError } from "../../wire/errors.ts";
 import { CompactionRequest, CompactionResponse } from "../../wire/gen/etcdserverpb/rpc.ts";
 import {
@@ -21,7 +22,7 @@ import {
 } from "../../wire/hot/kv-responses.ts";
 import { canonicalTxnRequest, decodeTxnRequest } from "../../wire/hot/txn-request.ts";
 import { sizeOfTxnResponse, writeTxnResponse } from "../../wire/hot/txn-response.ts";
-import type { PutRequest, RangeRequest, TxnRequest, TxnResponse } from "../../wire/hot/types.ts";
+import type { PutRequest, RangeRequest, RangeResponse, TxnRequest, TxnResponse } from "../../wire/hot/types.ts";
 import { decodeRequest } from "../../wire/wire-error.ts";
 import type { DeleteRangeResult, PutResult, TxnResult } from "../apply/result.ts";
 import { putCost, txnCost } from "../quota.ts";
@@ -80,6 +81,7 @@ export class KvService {
 
   #range(call: UnaryCall, bytes: Uint8Array): void {
     const request = decodeRequest(decodeRangeRequest, bytes);
+    if (!request.serializable && this.#context.member.raft.isLearner) throw new EtcdError("notSupportedForLearner");
     checkRange(request);
     call.request = request;
     if (request.serializable) return this.#answerRange(call, request);
@@ -97,7 +99,7 @@ export class KvService {
 
   #answerRange(call: UnaryCall, request: RangeRequest): void {
     if (call.cancelled) return;
-    const answer = this.#context.member.store.rangeWithin(request, onePieceBytesMax);
+    const answer = this.#rangeWithin(request);
     if (answer === undefined) return respondBigRange(this.#context, call, request);
     const { response, revision } = answer;
     const header = this.#context.header(revision);
@@ -105,6 +107,20 @@ export class KvService {
     call.respondWith(sizeOfRangeResponse(response, header), (target, offset) =>
       writeRangeResponse(response, header, target, offset),
     );
+  }
+
+  #rangeWithin(request: RangeRequest): Answer<RangeResponse> | undefined {
+    const { metrics, member } = this.#context;
+    const { clock } = member.platform;
+    const startedMs = metrics.rangeBegins(clock);
+    try {
+      const answer = member.store.rangeWithin(request, onePieceBytesMax);
+      metrics.rangeEnds(clock, startedMs, true);
+      return answer;
+    } catch (error) {
+      metrics.rangeEnds(clock, startedMs, false);
+      throw error;
+    }
   }
 
   #put(call: UnaryCall, bytes: Uint8Array): void {

@@ -114,7 +114,7 @@ export class LeaseService {
     if (!this.#context.admit(call, "stream")) return;
     this.#guard.watch(call);
     const renewals = new Renewals(this.#context, call);
-    call.onMessage((bytes) => this.#context.attempt(call, () => renewals.request(bytes)));
+    call.onMessage((bytes) => this.#context.attemptRequest(call, "lease-keepalive", () => renewals.request(bytes)));
     call.onHalfClose(() => renewals.finish());
     call.onClose(() => renewals.close());
   }

@@ -70,7 +70,10 @@ export class MaintenanceService {
     server.unary(
       path("Hash"),
       context.unary(HashRequest, HashResponse, async (_request, reply) => {
+        const { clock } = context.member.platform;
+        const startedMs = clock.monotonic();
         const hash = await context.member.backend.hash(hashIgnores);
+        context.metrics.hashSeconds.observe((clock.monotonic() - startedMs) / 1000);
         reply({ header: context.coldHeader(), hash });
       }),
     );
@@ -154,10 +157,13 @@ export class MaintenanceService {
   #hashKv(request: HashKVRequest, reply: (answer: HashKVResponse) => void, call: UnaryCall): void {
     const { member } = this.#context;
     const revision = Number(request.revision);
+    const { clock } = member.platform;
+    const startedMs = clock.monotonic();
     const job = member.store.hashKv(revision);
     const step = (): void => {
       if (call.cancelled) return job.close();
-      if (!job.step(hashRowsPerTurn)) return member.platform.clock.nextTurn(step);
+      if (!job.step(hashRowsPerTurn)) return clock.nextTurn(step);
+      this.#context.metrics.hashRevisionSeconds.observe((clock.monotonic() - startedMs) / 1000);
       const { hash, compactRevision, revision: hashRevision } = job.result;
       reply({
         header: this.#context.coldHeader(),
@@ -223,9 +229,11 @@ export class MaintenanceService {
       if (isOver) return;
       await send({ header: undefined, remainingBytes: 0n, blob: digest, version: member.storageVersion ?? "" });
       call.end();
+      const tookMs = member.platform.clock.monotonic() - started;
+      member.backend.metrics.snapshotSeconds.observe(tookMs / 1000);
       log.info("sent database snapshot to client", {
         "total-bytes": image.size,
-        "took-ms": Math.round(member.platform.clock.monotonic() - started),
+        "took-ms": Math.round(tookMs),
       });
     } finally {
       image.close();

@@ -12,6 +12,7 @@ import { LocalClient } from "./local-client.ts";
 import { LockService } from "./lock.ts";
 import { MaintenanceService } from "./maintenance.ts";
 import { ServiceContext } from "./service-context.ts";
+import type { ServiceMetrics } from "./service-metrics.ts";
 import { WatchService } from "./watch.ts";
 
 /** What the services know that the metrics want. */
@@ -19,6 +20,7 @@ export interface Services {
   readonly hub: WatchHub;
   /** `unary 3.6` → calls. */
   readonly clientRequests: ReadonlyMap<string, number>;
+  readonly metrics: ServiceMetrics;
 }
 
 export interface ServiceOptions {
@@ -43,7 +45,7 @@ export function registerServices(server: GrpcServer, member: Member, options: Se
   new AuthService(context).register(server);
   new LockService(context, client).register(server);
   new ElectionService(context, client).register(server);
-  return { hub, clientRequests: context.clientRequests };
+  return { hub, clientRequests: context.clientRequests, metrics: context.metrics };
 }
 
 /** Watches that catch up read a slice of history in each turn of the loop, so that nothing else is late. */

@@ -11,6 +11,7 @@ import { decodeRequest } from "../../wire/wire-error.ts";
 import { assert } from "../../base/assert.ts";
 import type { ApplyResult } from "../apply/result.ts";
 import type { Member, ProposalCallback } from "../member.ts";
+import { ServiceMetrics } from "./service-metrics.ts";
 
 /** Codec of one message, as generated. */
 export interface MessageCodec<T> {
@@ -25,12 +26,20 @@ type ResultOf<Kind, Result = ApplyResult> = Result extends { readonly kind: infe
     : never
   : never;
 
-type AnyCall = Pick<UnaryCall, "fail" | "metadata">;
+type AnyCall = Pick<UnaryCall, "fail" | "metadata" | "path">;
+
+/** What a learner serves. Of ranges only serializable ones: see KvService. */
+const learnerMethods = new Set([
+  "/etcdserverpb.Maintenance/Status",
+  "/etcdserverpb.Maintenance/Snapshot",
+  "/etcdserverpb.KV/Range",
+]);
 
 export class ServiceContext {
   readonly member: Member;
   /** Calls by kind and client API version, for `etcd_server_client_requests_total`: `unary 3.6` → count. */
   readonly clientRequests = new Map<string, number>();
+  readonly metrics = new ServiceMetrics();
   readonly #headers: HeaderEncoder;
 
   constructor(member: Member) {
@@ -51,6 +60,10 @@ export class ServiceContext {
 
   /** Whether the call may go on; it has failed otherwise. */
   admit(call: AnyCall, kind: "unary" | "stream"): boolean {
+    if (this.member.raft.isLearner && !learnerMethods.has(call.path)) {
+      this.fail(call, new EtcdError("notSupportedForLearner"));
+      return false;
+    }
     const version = call.metadata("client-api-version") ?? "unknown";
     if (!isUtf8(version)) {
       this.fail(call, new EtcdError("invalidClientApiVersion"));
@@ -75,6 +88,17 @@ export class ServiceContext {
       step();
     } catch (error) {
       if (!(error instanceof EtcdError)) throw error;
+      this.fail(call, error);
+    }
+  }
+
+  /** As {@link attempt} for a request of a stream; counts those that fail. */
+  attemptRequest(call: AnyCall, api: "watch" | "lease-keepalive", step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      if (!(error instanceof EtcdError)) throw error;
+      this.metrics.streamFailed(api);
       this.fail(call, error);
     }
   }

@@ -47,7 +47,7 @@ export class WatchService {
       if (!this.#context.admit(call, "stream")) return;
       const session = new WatchSession(this.#context, this.#hub, call);
       this.#guard.watch(call);
-      call.onMessage((bytes) => this.#context.attempt(call, () => session.request(bytes)));
+      call.onMessage((bytes) => this.#context.attemptRequest(call, "watch", () => session.request(bytes)));
       // A client that sends no more goes on receiving, as in etcd: only cancelling ends the stream.
       call.onDrain(() => session.resume());
       call.onClose(() => session.close());

@@ -57,6 +57,8 @@ export interface WalOptions {
 
 /** For metrics. Called after the fact, cheaply. */
 export interface WalObserver {
+  /** A write that took `durationMs`, without the sync behind it. */
+  wrote(durationMs: number): void;
   /** A sync that took `durationMs`. */
   synced(durationMs: number): void;
   /** Bytes given to the disk, without the zeros. */
@@ -368,13 +370,16 @@ export class Wal {
     if (batch.begins !== undefined) this.#beginSegment();
     const bytes = batch.bytes.subarray(0, batch.length);
     const end = this.#offset + batch.length;
+    const { clock, observer } = this.#options;
+    const startedMs = clock.monotonic();
     if (batch.isLast) await this.#file.write(bytes, this.#offset);
     else await this.#writeAhead(bytes, end);
+    observer?.wrote(clock.monotonic() - startedMs);
     this.#offset = end;
     if (batch.isLast) this.#file.truncate(end);
     await this.#sync(this.#file);
     if (batch.begins !== undefined) await this.#nameSegment(batch.begins);
-    this.#options.observer?.written(batch.length);
+    observer?.written(batch.length);
   }
 
   /** Writes records, and with them the next stretch of zeros when they reach beyond the last. */
