@@ -3,6 +3,7 @@
  * exactly once: the first of `respond*`, `fail`, `end`, cancellation by the client, its deadline, or the loss of the
  * connection; everything a handler does afterwards is ignored, so handlers need no checks of their own.
  */
+import type { Histogram } from "../base/histogram.ts";
 import type { Address, TlsIdentity } from "../platform/network.ts";
 
 /** What unary and streaming calls have in common. */
@@ -28,6 +29,13 @@ interface CallContext {
 
 /** One request, one response. */
 export interface UnaryCall extends CallContext {
+  /**
+   * The handler's note for `GrpcServerOptions.onHandled`: what was asked. Bytes in it are owned, unless the call is
+   * settled before the handler returns.
+   */
+  request?: unknown;
+  /** The same: what was answered. */
+  response?: unknown;
   /** Called once when the call is cancelled (client, deadline, lost connection) before it was answered; at once if it already is. */
   onCancel(callback: () => void): void;
   /** Answers. The bytes belong to the call from now on (they wait for flow control without a copy). */
@@ -84,6 +92,26 @@ export type ServerStreamHandler = (call: StreamCall, request: Uint8Array) => voi
 /** Called when the call opens; messages follow through `call.onMessage`. */
 export type BidiHandler = (call: StreamCall) => void;
 
+/** A call that was answered, failed or cut off. */
+export interface HandledCall {
+  readonly method: MethodStats;
+  readonly remote: Address;
+  /** Bytes of the last message received; 0 when none was. */
+  readonly requestBytes: number;
+  /** Bytes of the last message sent; 0 when none was. */
+  readonly responseBytes: number;
+  /** Notes of a unary call's handler; undefined when it made none. */
+  readonly request: unknown;
+  readonly response: unknown;
+}
+
+/**
+ * Told of every call when it is settled, that is before a big answer has left for a slow client.
+ *
+ * @param tookMs - since the request's header came.
+ */
+export type HandledListener = (call: HandledCall, code: number, tookMs: number) => void;
+
 export type MethodType = "unary" | "server_stream" | "bidi_stream";
 
 /** One registered method and its counters, plain numbers that the metrics registry copies when scraped. */
@@ -99,4 +127,6 @@ export interface MethodStats {
   readonly handled: number[];
   messagesReceived: number;
   messagesSent: number;
+  /** Times until a call was settled; undefined unless `GrpcServerOptions.measuresHandling`. */
+  readonly handlingSeconds: Histogram | undefined;
 }

@@ -8,7 +8,7 @@ import { frameHeaderSize } from "../http2/frame.ts";
 import { Http2Stream, type StreamEnd } from "../http2/stream.ts";
 import type { Address, TlsIdentity } from "../platform/network.ts";
 import { Code } from "../wire/errors.ts";
-import type { MethodStats } from "./calls.ts";
+import type { HandledCall, MethodStats } from "./calls.ts";
 import type { Deadline } from "./deadline-queue.ts";
 import { MessageReader, type MessageSink, prefixSize, writePrefix } from "./message-reader.ts";
 import type { ServerConnection } from "./server-connection.ts";
@@ -29,9 +29,15 @@ export interface CallStart {
   readonly deadlineMs: number;
 }
 
-export abstract class ServerCall extends Http2Stream implements Deadline, MessageSink {
+export abstract class ServerCall extends Http2Stream implements Deadline, MessageSink, HandledCall {
   readonly connection: ServerConnection;
   readonly method: MethodStats;
+  requestBytes = 0;
+  responseBytes = 0;
+  request: unknown = undefined;
+  response: unknown = undefined;
+  /** When its header was read, on the monotonic clock. */
+  readonly #startedMs: number;
   readonly #metadata: readonly HeaderField[];
   readonly #subtype: string;
   /** The reader of messages that do not lie whole in one frame; made when the first such comes. */
@@ -55,6 +61,7 @@ export abstract class ServerCall extends Http2Stream implements Deadline, Messag
     super(start.connection.session, start.id, start.receivedEnd);
     this.connection = start.connection;
     this.method = start.method;
+    this.#startedMs = start.connection.session.now;
     this.#metadata = start.metadata;
     this.#subtype = start.subtype;
     this.deadlineMs = start.deadlineMs;
@@ -90,7 +97,7 @@ export abstract class ServerCall extends Http2Stream implements Deadline, Messag
 
   fail(code: number, message: string): void {
     if (this.over) return;
-    this.over = true;
+    this.#becomeOver(code);
     this.#settle(code, message);
   }
 
@@ -147,6 +154,7 @@ export abstract class ServerCall extends Http2Stream implements Deadline, Messag
       this.fail(Code.Internal, text);
       return false;
     }
+    this.requestBytes = message.length;
     this.connection.countReceived(message.length);
     this.takeMessage(message);
     return !this.over;
@@ -200,6 +208,7 @@ export abstract class ServerCall extends Http2Stream implements Deadline, Messag
   }
 
   protected countSent(size: number): void {
+    this.responseBytes = size;
     this.method.messagesSent++;
     this.connection.countSent(size);
   }
@@ -214,8 +223,18 @@ export abstract class ServerCall extends Http2Stream implements Deadline, Messag
 
   /** Ends with status OK: at once, or when the queue is empty. */
   protected settleOk(): void {
-    this.over = true;
+    this.#becomeOver(Code.OK);
     this.#settle(Code.OK, "");
+  }
+
+  #becomeOver(code: number): void {
+    this.over = true;
+    const { onHandled, clock } = this.connection;
+    const { handlingSeconds } = this.method;
+    if (onHandled === undefined && handlingSeconds === undefined) return;
+    const tookMs = clock.monotonic() - this.#startedMs;
+    handlingSeconds?.observe(tookMs / 1000);
+    onHandled?.(this, code, tookMs);
   }
 
   #settle(code: number, message: string): void {
@@ -256,8 +275,8 @@ export abstract class ServerCall extends Http2Stream implements Deadline, Messag
   /** The deadline passed. */
   expire(): void {
     const cut = !this.over;
-    this.over = true;
     this.cancelled = true;
+    if (cut) this.#becomeOver(Code.DeadlineExceeded);
     if (this.queuedBytes > 0) {
       // Half of a message is out: no status can follow it.
       this.session.resetStream(this, ErrorCode.cancel);
@@ -269,8 +288,8 @@ export abstract class ServerCall extends Http2Stream implements Deadline, Messag
 
   onAborted(_end: StreamEnd, _code: ErrorCode): void {
     const cut = !this.over;
-    this.over = true;
     this.cancelled = true;
+    if (cut) this.#becomeOver(Code.Canceled);
     this.#leave(Code.Canceled, cut);
   }
 

@@ -8,7 +8,7 @@ import { Http2Session, type SessionOwner } from "../http2/session.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
 import type { Connection } from "../platform/network.ts";
 import { Code } from "../wire/errors.ts";
-import type { BidiHandler, MethodStats, ServerStreamHandler, UnaryHandler } from "./calls.ts";
+import type { BidiHandler, HandledListener, MethodStats, ServerStreamHandler, UnaryHandler } from "./calls.ts";
 import type { DeadlineQueue } from "./deadline-queue.ts";
 import { PingPolicy } from "./ping-policy.ts";
 import { RequestHead, contentSubtype } from "./request-head.ts";
@@ -40,6 +40,7 @@ export interface ServerShared {
   readonly keepaliveMinTimeMs: number;
   readonly keepaliveIntervalMs: number;
   readonly keepaliveTimeoutMs: number;
+  readonly onHandled: HandledListener | undefined;
   receivedBytes: number;
   sentBytes: number;
   connectionClosed(connection: ServerConnection): void;
@@ -59,6 +60,8 @@ export class ServerConnection implements SessionOwner {
   readonly deadlines: DeadlineQueue;
   readonly maxReceiveBytes: number;
   readonly maxSendBytes: number;
+  readonly clock: Clock;
+  readonly onHandled: HandledListener | undefined;
   readonly #shared: ServerShared;
   readonly #pings: PingPolicy;
   readonly #head = new RequestHead();
@@ -74,6 +77,8 @@ export class ServerConnection implements SessionOwner {
     this.deadlines = shared.deadlines;
     this.maxReceiveBytes = shared.maxReceiveBytes;
     this.maxSendBytes = shared.maxSendBytes;
+    this.clock = shared.clock;
+    this.onHandled = shared.onHandled;
     this.#pings = new PingPolicy(shared.keepaliveMinTimeMs);
     this.session = new Http2Session(connection, {
       role: "server",

@@ -3,11 +3,19 @@
  * `server-call.ts` and below; nothing here runs per request.
  */
 import { assert } from "../base/assert.ts";
+import { Histogram } from "../base/histogram.ts";
 import { type Http2Limits, defaultLimits } from "../http2/limits.ts";
 import { BufferPool, FlushQueue } from "../http2/output.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
 import type { Connection } from "../platform/network.ts";
-import type { BidiHandler, MethodStats, MethodType, ServerStreamHandler, UnaryHandler } from "./calls.ts";
+import type {
+  BidiHandler,
+  HandledListener,
+  MethodStats,
+  MethodType,
+  ServerStreamHandler,
+  UnaryHandler,
+} from "./calls.ts";
 import { DeadlineQueue } from "./deadline-queue.ts";
 import { type Route, ServerConnection, type ServerShared } from "./server-connection.ts";
 
@@ -28,6 +36,10 @@ export interface GrpcServerOptions {
   readonly keepaliveIntervalMs?: number;
   /** `--grpc-keepalive-timeout`: no answer within this closes the connection; default 20000, which 0 means too. */
   readonly keepaliveTimeoutMs?: number;
+  /** Told of every call that is over; costs one look at the clock per call. */
+  readonly onHandled?: HandledListener;
+  /** Keeps {@link MethodStats.handlingSeconds}; default false. */
+  readonly measuresHandling?: boolean;
   /** The other limits of HTTP/2, by default {@link defaultLimits}. */
   readonly limits?: Partial<Http2Limits>;
 }
@@ -41,11 +53,14 @@ const defaultKeepaliveIntervalMs = 7_200_000;
 const defaultKeepaliveTimeoutMs = 20_000;
 /** grpc-go does not ping more often than this whatever is asked. */
 const minKeepaliveIntervalMs = 1000;
+/** The default buckets of Go's Prometheus client. */
+const handlingBoundsSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** How often the limits of time are looked at. */
 const checkPeriodMs = 1000;
 
 export class GrpcServer {
   readonly #shared: ServerShared;
+  readonly #measuresHandling: boolean;
   readonly #routes = new Map<string, Route>();
   readonly #services = new Set<string>();
   readonly #methods: MethodStats[] = [];
@@ -57,6 +72,7 @@ export class GrpcServer {
 
   constructor(options: GrpcServerOptions) {
     const limits: Http2Limits = { ...defaultLimits, ...options.limits };
+    this.#measuresHandling = options.measuresHandling ?? false;
     const intervalMs = options.keepaliveIntervalMs ?? 0;
     const timeoutMs = options.keepaliveTimeoutMs ?? 0;
     // etcd passes the pair on only when both are set; else grpc's defaults hold.
@@ -79,6 +95,7 @@ export class GrpcServer {
       keepaliveMinTimeMs: minTimeMs > 0 ? minTimeMs : unsetKeepaliveMinTimeMs,
       keepaliveIntervalMs: keepalive ? Math.max(intervalMs, minKeepaliveIntervalMs) : defaultKeepaliveIntervalMs,
       keepaliveTimeoutMs: keepalive ? timeoutMs : defaultKeepaliveTimeoutMs,
+      onHandled: options.onHandled,
       receivedBytes: 0,
       sentBytes: 0,
       connectionClosed: (connection) => this.#connectionClosed(connection),
@@ -183,6 +200,7 @@ export class GrpcServer {
       handled: Array.from<number>({ length: 17 }).fill(0),
       messagesReceived: 0,
       messagesSent: 0,
+      handlingSeconds: this.#measuresHandling ? new Histogram(handlingBoundsSeconds) : undefined,
     };
     this.#methods.push(stats);
     return stats;

@@ -2,6 +2,8 @@
 import { join } from "node:path";
 import { GrpcClient } from "../../src/grpc/client.ts";
 import type { Platform } from "../../src/platform/platform.ts";
+import { StatusResponse } from "../../src/wire/gen/etcdserverpb/rpc.ts";
+import { pause, withPatience } from "./patience.ts";
 import { ServerProcess, type ServerOptions } from "../support/process.ts";
 import type { ServerPlan } from "./transcript.ts";
 
@@ -12,6 +14,9 @@ const renamedFlags: Readonly<Record<string, string>> = {
 
 /** Another program to play the scenes against, such as a real etcd 3.6: what the table of differences says must hold there too. */
 const command = process.env["QUORATE_TEST_ETCD"];
+
+/** What a new member's storage version becomes. */
+const storageVersion = "3.6.0";
 
 export class SceneServer {
   readonly #plan: ServerPlan;
@@ -52,6 +57,7 @@ export class SceneServer {
     const { port } = this.#process;
     const connection = await this.#platform.network.connect({ host: "127.0.0.1", port });
     this.#client = new GrpcClient(connection, { clock: this.#platform.clock, authority: `127.0.0.1:${port}` });
+    await withPatience(this.#settled(), () => "the cluster version is not decided");
   }
 
   async restart(): Promise<void> {
@@ -63,6 +69,15 @@ export class SceneServer {
   async close(): Promise<void> {
     this.#client?.close();
     await this.#process?.kill();
+  }
+
+  /** Cluster and storage version are decided a moment after the member is ready; the scenes show them decided. */
+  async #settled(): Promise<void> {
+    for (;;) {
+      const status = await this.client.unary("/etcdserverpb.Maintenance/Status", new Uint8Array(0));
+      if (StatusResponse.decode(status).storageVersion === storageVersion) return;
+      await pause(10);
+    }
   }
 
   get #running(): ServerProcess {

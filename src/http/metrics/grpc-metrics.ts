@@ -27,6 +27,16 @@ export function registerGrpcMetrics(registry: MetricsRegistry, server: GrpcCount
       })),
     ),
   );
+  const measured = server.methods.flatMap(({ handlingSeconds, ...stats }) =>
+    handlingSeconds === undefined ? [] : [{ labels: methodLabels(stats), histogram: handlingSeconds }],
+  );
+  if (measured.length > 0) {
+    registry.histogram(
+      "grpc_server_handling_seconds",
+      "Time from a call's header to its answer, for --metrics=extensive.",
+      () => measured,
+    );
+  }
   registry.counter(
     "grpc_server_msg_received_total",
     "Total number of messages received by the server.",
@@ -49,6 +59,6 @@ export function registerGrpcMetrics(registry: MetricsRegistry, server: GrpcCount
   );
 }
 
-function methodLabels(stats: MethodStats): Record<string, string> {
+function methodLabels(stats: Pick<MethodStats, "method" | "service" | "type">): Record<string, string> {
   return { grpc_method: stats.method, grpc_service: stats.service, grpc_type: stats.type };
 }
