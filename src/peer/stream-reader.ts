@@ -11,6 +11,7 @@ import { formatId } from "../membership/member.ts";
 import type { Timer } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { NetworkError } from "../platform/network.ts";
+import { RaftDecodeError } from "../wire/raft/codec.ts";
 import type { Message } from "../wire/raft/types.ts";
 import { CauseLog } from "./cause-log.ts";
 import type { HttpDialer, HttpExchange } from "./http1/client.ts";
@@ -26,7 +27,7 @@ import { connectionTimeoutMs, redialMs, watchPeriodMs } from "./limits.ts";
 import type { PeerCounters } from "./metrics.ts";
 import type { PeerStatus } from "./peer-status.ts";
 import { removedError } from "./post.ts";
-import { isLinkHeartbeat, type StreamDecoder } from "./stream-codec.ts";
+import { isLinkHeartbeat, SizeLimitError, type StreamDecoder } from "./stream-codec.ts";
 import type { LocalMember } from "./types.ts";
 import type { UrlPicker } from "./url-picker.ts";
 
@@ -132,7 +133,12 @@ export class StreamReader {
   #receive(view: Uint8Array): void {
     const { counters } = this.#parts;
     counters.receivedBytes += view.length;
-    this.#decoder?.push(copyBytes(view), this.#deliver); // what it throws fails the exchange
+    try {
+      this.#decoder?.push(copyBytes(view), this.#deliver);
+    } catch (error) {
+      if (!(error instanceof RaftDecodeError || error instanceof SizeLimitError)) throw error;
+      this.#exchange?.fail(error);
+    }
   }
 
   readonly #deliver = (message: Message): void => {

@@ -192,6 +192,7 @@ export class PeerTransport {
     for (const peer of this.#peers.values()) peer.stop();
     this.#remotes.clear();
     this.#peers.clear();
+    this.#dialer.close();
     return Promise.resolve();
   }
 

@@ -7,7 +7,7 @@ import { NetworkError, type Address, type Connection } from "../../platform/netw
 import type { Platform } from "../../platform/platform.ts";
 import type { Dial } from "../types.ts";
 import { BodyReader, responseFraming } from "./body.ts";
-import { encodeHead, HeadReader, type ResponseHead } from "./head.ts";
+import { encodeHead, HeadReader, HttpSyntaxError, type ResponseHead } from "./head.ts";
 
 export interface HttpRequest {
   readonly method: "GET" | "POST";
@@ -40,6 +40,7 @@ export class HttpDialer {
   readonly clock: Clock;
   readonly #dial: Dial;
   readonly #dialTimeoutMs: number;
+  readonly #open = new Set<HttpExchange>();
 
   constructor(options: { platform: Platform; dialTimeoutMs: number; dial?: Dial | undefined }) {
     const { platform } = options;
@@ -49,12 +50,18 @@ export class HttpDialer {
   }
 
   send(request: HttpRequest, handlers: ResponseHandlers): HttpExchange {
-    const exchange = new HttpExchange(request, handlers, this.clock);
+    const exchange = new HttpExchange(request, handlers, this.clock, (self) => this.#open.delete(self));
+    this.#open.add(exchange);
     this.#dial(request.base, addressOf(request.base), this.#dialTimeoutMs).then(
       (connection) => exchange.start(connection),
       (error: unknown) => exchange.fail(error instanceof Error ? error : new Error(String(error))),
     );
     return exchange;
+  }
+
+  /** Gives up all requests that are under way; their handlers hear of it. */
+  close(): void {
+    for (const exchange of this.#open) exchange.fail(new Error("stopped"));
   }
 }
 
@@ -65,16 +72,18 @@ export class HttpExchange {
   readonly #request: HttpRequest;
   readonly #handlers: ResponseHandlers;
   readonly #clock: Clock;
+  readonly #over: (self: HttpExchange) => void;
   readonly #head = new HeadReader();
   #connection: Connection | undefined;
   #body: BodyReader | undefined;
   #timer: Timer | undefined;
   #isOver = false;
 
-  constructor(request: HttpRequest, handlers: ResponseHandlers, clock: Clock) {
+  constructor(request: HttpRequest, handlers: ResponseHandlers, clock: Clock, over: (self: HttpExchange) => void) {
     this.#request = request;
     this.#handlers = handlers;
     this.#clock = clock;
+    this.#over = over;
     this.lastReceivedMs = clock.monotonic();
   }
 
@@ -117,6 +126,7 @@ export class HttpExchange {
   cancel(): boolean {
     if (this.#isOver) return false;
     this.#isOver = true;
+    this.#over(this);
     this.#timer?.cancel();
     this.#connection?.destroy();
     return true;
@@ -145,7 +155,8 @@ export class HttpExchange {
       this.#body.push(chunk, position, this.#sink);
       if (this.#body.done) this.#end();
     } catch (error) {
-      this.fail(error as Error);
+      if (!(error instanceof HttpSyntaxError)) throw error; // not the peer's fault
+      this.fail(error);
     }
   };
 

@@ -166,8 +166,9 @@ export class ServerConnection {
   readonly #checkLife = (): void => {
     const exchange = this.#exchange;
     const isOurTurn = exchange !== undefined && (exchange.isComplete || exchange.isPaused);
-    if (isOurTurn && this.#connection.waitingBytes === 0) return;
-    if (this.#clock.monotonic() - this.#lastMovedMs > connectionTimeoutMs) this.#connection.destroy();
+    const nowMs = this.#clock.monotonic();
+    if (isOurTurn && this.#connection.waitingBytes === 0) this.#lastMovedMs = nowMs;
+    if (nowMs - this.#lastMovedMs > connectionTimeoutMs) this.#connection.destroy();
   };
 }
 
