@@ -16,6 +16,22 @@ export function copyBytes(view: Uint8Array): Uint8Array {
   return new Uint8Array(view);
 }
 
+/**
+ * All parts, one after the other, in memory of their own. A plain `Uint8Array`: views of it cost half of what those of a
+ * `Buffer` cost, and pin no pool.
+ *
+ * @param size - sum of the lengths.
+ */
+export function joinBytes(parts: readonly Uint8Array[], size: number): Uint8Array {
+  const joined = new Uint8Array(size);
+  let offset = 0;
+  for (const part of parts) {
+    joined.set(part, offset);
+    offset += part.length;
+  }
+  return joined;
+}
+
 /** A `Buffer` over the same memory, for its text conversions. */
 export function asBuffer(view: Uint8Array): Buffer {
   return Buffer.from(view.buffer, view.byteOffset, view.byteLength);

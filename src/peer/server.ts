@@ -4,7 +4,7 @@
  */
 import type { Connection } from "../platform/network.ts";
 import type { Platform } from "../platform/platform.ts";
-import { emptyBytes } from "../base/bytes.ts";
+import { emptyBytes, joinBytes } from "../base/bytes.ts";
 import { ServerConnection, type Exchange, type ExchangeHandler, type HeaderFields } from "./http1/server-connection.ts";
 
 /** Open connections; more are closed at once. A cluster of seven needs about fifty. */
@@ -96,7 +96,7 @@ export function readWhole(
       }
     },
     end() {
-      if (size <= bytesMax) done(parts.length === 0 ? emptyBytes : Buffer.concat(parts), false);
+      if (size <= bytesMax) done(joinBytes(parts, size), false);
     },
     failed() {
       if (size <= bytesMax) done(undefined, false);

@@ -1,14 +1,15 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { TestClock } from "../../test/support/memory-connection.ts";
 import { MemoryNetwork } from "../../test/support/memory-network.ts";
 import { localMember, TestPeer } from "../../test/support/peer-cluster.ts";
 import { testPlatform } from "../../test/support/member.ts";
-import { createMessage, EntryType, MessageType, type Entry, type Message } from "../wire/raft/types.ts";
-import { pipelineConcurrency, pipelineQueueMax, streamQueueMax } from "./limits.ts";
-import type { LocalMember } from "./types.ts";
+import { createMessage, createSnapshot, EntryType, MessageType, type Entry, type Message } from "../wire/raft/types.ts";
+import { pipelineConcurrency, pipelineQueueMax, pipelineTimeoutMs, snapshotStallMs, streamQueueMax } from "./limits.ts";
+import type { LocalMember, SnapshotImage } from "./types.ts";
 
 const real = testPlatform();
 let folder: string;
@@ -281,6 +282,143 @@ test("stop() closes every connection and every timer", async () => {
   await clock.advance(20_000);
   expect(network.openConnections()).toBe(0);
   expect(clock.pendingTimers).toBe(0);
+});
+
+/** Accepts and reads, and says nothing. */
+async function listenSilently(name: string): Promise<void> {
+  await network.host(name).listen({ host: name, port: 2380 }, (connection) => {
+    connection.setHandlers({
+      data: () => undefined,
+      end: () => connection.end(),
+      drained: () => undefined,
+      closed: () => undefined,
+    });
+  });
+}
+
+test("stop() ends requests that wait for an answer, and nobody hears of them", async () => {
+  const a = await start("a", idA);
+  await listenSilently("b");
+  a.transport.addPeer(idB, [urlOf("b")]);
+  a.transport.send([message(MessageType.Vote, idA, idB)]);
+  await clock.advance(20);
+  expect(clock.pendingTimers).toBeGreaterThan(0);
+  await a.transport.stop();
+  await clock.settle();
+  expect(clock.pendingTimers).toBe(0);
+  expect(a.unreachable).toEqual([]);
+});
+
+test("a posted message without an answer is given up", async () => {
+  const a = await start("a", idA);
+  await listenSilently("b");
+  a.transport.addPeer(idB, [urlOf("b")]);
+  a.transport.send([message(MessageType.Vote, idA, idB)]);
+  await clock.advance(pipelineTimeoutMs + 1000);
+  expect(a.unreachable).toEqual([idB]);
+});
+
+test("a snapshot that its receiver does not take is given up, and its image released", async () => {
+  const a = await start("a", idA);
+  await listenSilently("b");
+  a.transport.addPeer(idB, [urlOf("b")]);
+  await clock.advance(10);
+  const closed: boolean[] = [];
+  let readBytes = 0;
+  const image: SnapshotImage = {
+    size: 100 << 20,
+    read(target) {
+      readBytes += target.length;
+      if (readBytes > 2 << 20) network.stallTowards("b");
+      return Promise.resolve(target.length);
+    },
+    close: (sent) => void closed.push(sent),
+  };
+  a.transport.sendSnapshot({ ...message(MessageType.Snap, idA, idB), snapshot: createSnapshot() }, image);
+  await clock.advance(snapshotStallMs + 5000);
+  expect(closed).toEqual([false]);
+  expect(a.snapshots).toEqual([{ peerId: idB, ok: false }]);
+  expect(readBytes).toBeLessThan(4 << 20); // what nobody takes is not read either
+});
+
+test("through any cuts, what arrives was sent, arrives once, and the link heals", async () => {
+  const steps = fc.array(
+    fc.oneof(
+      fc.record({ kind: fc.constant("send" as const), count: fc.integer({ min: 1, max: 5 }) }),
+      fc.record({ kind: fc.constant("wait" as const), ms: fc.integer({ min: 1, max: 400 }) }),
+      fc.record({ kind: fc.constant("cut" as const) }),
+      fc.record({ kind: fc.constant("heal" as const) }),
+    ),
+    { maxLength: 25 },
+  );
+  await fc.assert(
+    fc.asyncProperty(steps, fc.integer({ min: 1, max: 200 }), async (plan, pieceBytes) => {
+      clock = new TestClock();
+      network = new MemoryNetwork(clock);
+      network.pieceBytes = pieceBytes;
+      const [a, b] = await pair();
+      let index = 1;
+      const sendOne = (): void => {
+        const type = index % 3 === 0 ? MessageType.Heartbeat : MessageType.App;
+        a.transport.send([{ ...appendFrom(idA, idB, index, index % 4), type, commit: index }]);
+        index++;
+      };
+      for (const step of plan) {
+        if (step.kind === "send") for (let count = 0; count < step.count; count++) sendOne();
+        else if (step.kind === "wait") await clock.advance(step.ms);
+        else if (step.kind === "cut") network.cut("a", "b");
+        else network.heal();
+      }
+      network.heal();
+      await clock.advance(1000);
+      const last = index;
+      sendOne();
+      await clock.advance(100);
+      const arrived = b.received.map(({ commit }) => commit);
+      expect(new Set(arrived).size).toBe(arrived.length);
+      expect(arrived).toContain(last);
+      for (const one of b.received) {
+        const type = one.commit % 3 === 0 ? MessageType.Heartbeat : MessageType.App;
+        expect(one).toEqual({ ...appendFrom(idA, idB, one.commit, one.commit % 4), type, commit: one.commit });
+      }
+      await a.transport.stop();
+      await b.transport.stop();
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test("whatever bytes come to the peer port, it answers or closes, and receives nothing", async () => {
+  const head = "HTTP/1.1\r\nHost: b\r\nX-Etcd-Cluster-ID: c1\r\nX-Server-Version: 3.6.0\r\n";
+  const requests = fc.oneof(
+    fc.uint8Array({ maxLength: 200 }),
+    fc
+      .record({
+        start: fc.constantFrom("POST /raft", "POST /raft/snapshot", "GET /raft/stream/message/a", "GET /raft/probing"),
+        framing: fc.constantFrom("Transfer-Encoding: chunked", "Content-Length: 40", "Expect: 100-continue", "X: y"),
+        body: fc.uint8Array({ maxLength: 200 }),
+      })
+      .map(({ start, framing, body }) => Buffer.concat([Buffer.from(`${start} ${head}${framing}\r\n\r\n`), body])),
+  );
+  const b = await start("b", idB);
+  await fc.assert(
+    fc.asyncProperty(fc.array(requests, { minLength: 1, maxLength: 3 }), async (parts) => {
+      const connection = await network.host("x").connect({ host: "b", port: 2380 });
+      let isClosed = false;
+      connection.setHandlers({
+        data: () => undefined,
+        end: () => connection.end(),
+        drained: () => undefined,
+        closed: () => (isClosed = true),
+      });
+      for (const part of parts) connection.write(part);
+      await clock.advance(8000);
+      expect(isClosed).toBe(true);
+    }),
+    { numRuns: 200 },
+  );
+  // An empty body is a valid message, but one to nobody.
+  expect(b.received).toEqual([]);
 });
 
 test("a garbled stream is dropped and dialed again", async () => {

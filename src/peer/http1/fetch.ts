@@ -1,5 +1,5 @@
 /** A whole request and its whole answer, for what is asked rarely. */
-import { emptyBytes } from "../../base/bytes.ts";
+import { joinBytes } from "../../base/bytes.ts";
 import type { HttpDialer, HttpRequest } from "./client.ts";
 import { HttpSyntaxError, type ResponseHead } from "./head.ts";
 
@@ -34,7 +34,7 @@ export function fetchWhole(dialer: HttpDialer, request: HttpRequest, limits: Fet
       },
       ended() {
         if (head === undefined) reject(new HttpSyntaxError("no response"));
-        else resolve({ head, body: parts.length === 0 ? emptyBytes : Buffer.concat(parts) });
+        else resolve({ head, body: joinBytes(parts, size) });
       },
       failed: reject,
     });
