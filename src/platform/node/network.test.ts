@@ -5,7 +5,7 @@ import { connect as netConnect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { Address, Connection, ConnectionHandlers, NetworkError } from "../network.ts";
+import { NetworkError, type Address, type Connection, type ConnectionHandlers } from "../network.ts";
 import { NodeNetwork } from "./network.ts";
 
 const network = new NodeNetwork();
@@ -194,3 +194,7 @@ function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
   const promise = new Promise<T>((settle) => (resolve = settle));
   return { promise, resolve };
 }
+
+test("connecting to a port that cannot be is an error, not an exception", async () => {
+  await expect(network.connect({ host: "127.0.0.1", port: 99_999 })).rejects.toThrow(NetworkError);
+});

@@ -71,7 +71,13 @@ export class NodeNetwork implements Network {
       highWaterMark: WAITING_BYTES_HIGH, // a stream option: known to Socket, missing in its types
       onread: readInto((chunk) => connection?.receive(chunk)),
     };
-    const socket = net.connect(settings);
+    let socket: net.Socket;
+    try {
+      socket = net.connect(settings);
+    } catch (error) {
+      // Node throws at once for a port that cannot be, such as 99999; Go's dial gives an error as for any other.
+      return Promise.reject(networkError(error as Error));
+    }
     return new Promise((resolve, reject) => {
       const timeoutMs = options?.timeoutMs ?? 0;
       const timer = timeoutMs > 0 ? setTimeout(() => socket.destroy(timedOut(timeoutMs)), timeoutMs) : undefined;
