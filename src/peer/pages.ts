@@ -7,6 +7,7 @@ import type { Logger } from "../platform/logger.ts";
 import { EtcdError } from "../wire/errors.ts";
 import { LeaseKeepAliveRequest, LeaseKeepAliveResponse } from "../wire/gen/etcdserverpb/rpc.ts";
 import { LeaseInternalRequest, LeaseInternalResponse } from "../wire/gen/leasepb/lease.ts";
+import { decodeRequest } from "../wire/wire-error.ts";
 import type { Exchange, HeaderFields } from "./http1/server-connection.ts";
 import { clusterIdMismatchText } from "./introduction.ts";
 import { leaseRequestBytesMax, smallBodyBytesMax } from "./limits.ts";
@@ -141,8 +142,9 @@ class Pages {
       let answer: Promise<Uint8Array>;
       try {
         answer = ask(this.#services, body);
-      } catch {
-        return respondError(exchange, 400, "error unmarshalling request"); // the decoder's own text helps nobody
+      } catch (error) {
+        if (reasonOf(error) !== "unmarshalling") throw error;
+        return respondError(exchange, 400, "error unmarshalling request");
       }
       answer.then(
         (bytes) => exchange.respond(200, [["Content-Type", "application/protobuf"]], bytes),
@@ -188,18 +190,18 @@ class Pages {
   }
 }
 
-/** Throws at once when the body is not the request. */
+/** @throws {EtcdError} `unmarshalling`, at once, when the body is not the request. */
 type LeaseQuestion = (services: PeerServices, body: Uint8Array) => Promise<Uint8Array>;
 
 const renew: LeaseQuestion = (services, body) => {
-  const { ID } = LeaseKeepAliveRequest.decode(body);
+  const { ID } = decodeRequest((bytes) => LeaseKeepAliveRequest.decode(bytes), body);
   return services
     .renewLease(ID)
     .then((ttl) => LeaseKeepAliveResponse.encode({ header: undefined, ID, TTL: BigInt(ttl) }).finish());
 };
 
 const timeToLive: LeaseQuestion = (services, body) => {
-  const { LeaseTimeToLiveRequest: request } = LeaseInternalRequest.decode(body);
+  const { LeaseTimeToLiveRequest: request } = decodeRequest((bytes) => LeaseInternalRequest.decode(bytes), body);
   const ID = request?.ID ?? 0n;
   return services.leaseTimeToLive(ID, request?.keys === true).then((lease) => {
     // The header is there and empty, as etcd sends it.
