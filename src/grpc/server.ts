@@ -125,6 +125,11 @@ export class GrpcServer {
     return this.#shared.maxReceiveBytes;
   }
 
+  /** To be told of calls from within the process as of all others; see {@link GrpcServerOptions.onHandled}. */
+  get onHandled(): HandledListener | undefined {
+    return this.#shared.onHandled;
+  }
+
   /** Counts message bytes of a caller within the process. */
   countLocal(receivedBytes: number, sentBytes: number): void {
     this.#shared.receivedBytes += receivedBytes;

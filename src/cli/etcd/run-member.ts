@@ -5,6 +5,7 @@
 import { GrpcServer } from "../../grpc/server.ts";
 import { HealthService, ServingStatus } from "../../grpc/health.ts";
 import type { AccessRules } from "../../http/access.ts";
+import { debugVarsPage } from "../../http/debug-vars.ts";
 import { HealthCounters, healthPages } from "../../http/health.ts";
 import { gatewayPage } from "../../http/gateway/gateway-page.ts";
 import { gatewayUpgrade } from "../../http/gateway/websocket-bridge.ts";
@@ -163,7 +164,11 @@ class Doors {
     const features = featuresOf(settings);
     const startedAt = member.platform.clock.now() - process.uptime() * 1000;
     statusPages.set("/metrics", metricsPage({ member, services, health, features, grpc, startedAt }));
-    const pages = new Map<string, Page>([...statusPages, ["/version", versionPage(() => versions(member))]]);
+    const pages = new Map<string, Page>([
+      ...statusPages,
+      ["/version", versionPage(() => versions(member))],
+      ["/debug/vars", debugVarsPage(member)],
+    ]);
     const gateway = { grpc, clock: member.platform.clock };
     const http = new HttpServer(
       values["enable-grpc-gateway"]

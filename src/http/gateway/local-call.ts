@@ -4,7 +4,7 @@
  */
 import { assert } from "../../base/assert.ts";
 import { copyBytes } from "../../base/bytes.ts";
-import type { MethodStats, StreamCall, UnaryCall } from "../../grpc/calls.ts";
+import type { HandledCall, MethodStats, StreamCall, UnaryCall } from "../../grpc/calls.ts";
 import type { GrpcServer } from "../../grpc/server.ts";
 import type { Clock, Timer } from "../../platform/clock.ts";
 import type { Address } from "../../platform/network.ts";
@@ -27,23 +27,31 @@ export interface LocalCallContext {
   readonly timeoutMs: number;
 }
 
-abstract class LocalCall {
+abstract class LocalCall implements HandledCall {
   readonly path: string;
   readonly remote: Address;
   readonly tls = undefined;
   readonly deadline: number | undefined;
+  readonly method: MethodStats;
+  requestBytes = 0;
+  responseBytes = 0;
+  request: unknown = undefined;
+  response: unknown = undefined;
   cancelled = false;
   protected readonly context: LocalCallContext;
   /** Answered, failed or cancelled. */
   protected isOver = false;
+  readonly #startedMs: number;
   #timer: Timer | undefined;
 
   constructor(context: LocalCallContext) {
     const { clock, timeoutMs, stats } = context;
     this.context = context;
+    this.method = stats;
     this.path = stats.path;
     this.remote = context.remote;
-    this.deadline = timeoutMs === 0 ? undefined : clock.monotonic() + timeoutMs;
+    this.#startedMs = clock.monotonic();
+    this.deadline = timeoutMs === 0 ? undefined : this.#startedMs + timeoutMs;
     if (timeoutMs > 0) this.#timer = clock.setTimer(() => this.#expire(), timeoutMs);
     stats.started++;
   }
@@ -72,18 +80,23 @@ abstract class LocalCall {
     if (this.isOver) return;
     this.isOver = true;
     this.#timer?.cancel();
-    const { handled } = this.context.stats;
+    const { handled, handlingSeconds } = this.method;
     handled[status.code] = (handled[status.code] ?? 0) + 1;
+    const tookMs = this.context.clock.monotonic() - this.#startedMs;
+    handlingSeconds?.observe(tookMs / 1000);
+    this.context.server.onHandled?.(this, status.code, tookMs);
     this.settled(status);
   }
 
   protected countReceived(size: number): void {
-    this.context.stats.messagesReceived++;
+    this.method.messagesReceived++;
+    this.requestBytes = size;
     this.context.server.countLocal(size, 0);
   }
 
   protected countSent(size: number): void {
-    this.context.stats.messagesSent++;
+    this.method.messagesSent++;
+    this.responseBytes = size;
     this.context.server.countLocal(0, size);
   }
 
@@ -106,8 +119,6 @@ export interface UnaryOutcome {
 }
 
 export class LocalUnaryCall extends LocalCall implements UnaryCall {
-  request: unknown = undefined;
-  response: unknown = undefined;
   readonly #outcome: UnaryOutcome;
   readonly #onCancel: (() => void)[] = [];
 

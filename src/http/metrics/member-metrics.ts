@@ -3,6 +3,7 @@
  * are here as well where dashboards read them unconditionally, and show what is true of this member: nothing happened.
  */
 import { AlarmType } from "../../alarm/alarm-store.ts";
+import { exponentialBounds, Histogram } from "../../base/histogram.ts";
 import { formatId } from "../../membership/member.ts";
 import { formatMinor, formatVersion, serverVersion } from "../../membership/version.ts";
 import type { Member } from "../../server/member.ts";
@@ -28,6 +29,8 @@ export function registerMemberMetrics(registry: MetricsRegistry, sources: Member
   registerWatchMetrics(registry, sources.services);
   registerLeaseMetrics(registry, sources.member);
   registerDiskMetrics(registry, sources.member);
+  registerSnapshotMetrics(registry, sources.member);
+  registerServiceMetrics(registry, sources.services);
 }
 
 function registerServerMetrics(registry: MetricsRegistry, { member, services, features }: MemberMetricsSources): void {
@@ -56,6 +59,7 @@ function registerServerMetrics(registry: MetricsRegistry, { member, services, fe
   registry.gauge("etcd_server_quota_backend_bytes", "Space quota of the database in bytes.", () =>
     Number.isFinite(member.quota.limitBytes) ? member.quota.limitBytes : 0,
   );
+  registry.gauge("etcd_debugging_auth_revision", "Revision of users and roles.", () => services.authRevision());
   registry.gauge("etcd_debugging_server_alarms", "Active alarms.", () =>
     member.alarms.list().map(({ memberId, alarm }) => ({
       labels: { alarm_type: alarmNames[alarm] ?? String(alarm), server_id: formatId(memberId) },
@@ -129,7 +133,7 @@ function registerHealthMetrics(registry: MetricsRegistry, health: HealthCounters
   );
 }
 
-function registerStoreMetrics(registry: MetricsRegistry, { store }: Member): void {
+function registerStoreMetrics(registry: MetricsRegistry, { store, compactionMetrics }: Member): void {
   const { counters } = store;
   registry.counter("etcd_mvcc_range_total", "Ranges seen by this member.", () => counters.ranges);
   registry.counter("etcd_mvcc_put_total", "Puts seen by this member.", () => counters.puts);
@@ -152,6 +156,21 @@ function registerStoreMetrics(registry: MetricsRegistry, { store }: Member): voi
     "etcd_debugging_mvcc_db_compaction_last",
     "Unix time of the last compaction.",
     () => counters.lastCompactionSeconds,
+  );
+  registry.histogram(
+    "etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds",
+    "How long slices of compactions of the index held the member, in milliseconds.",
+    () => compactionMetrics.indexPauseMs,
+  );
+  registry.histogram(
+    "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds",
+    "How long slices of compactions of the database held the member, in milliseconds.",
+    () => compactionMetrics.rowsPauseMs,
+  );
+  registry.histogram(
+    "etcd_debugging_mvcc_db_compaction_total_duration_milliseconds",
+    "Whole compactions, pauses included, in milliseconds.",
+    () => compactionMetrics.totalMs,
   );
 }
 
@@ -185,6 +204,7 @@ function registerDiskMetrics(registry: MetricsRegistry, member: Member): void {
   registry.gauge("etcd_mvcc_db_total_size_in_use_in_bytes", "Bytes of the database in use.", () => backend.sizeInUse);
   registry.gauge("etcd_mvcc_db_open_read_transactions", "Open read transactions.", () => backend.openReaders);
   registry.histogram("etcd_disk_wal_fsync_duration_seconds", "Time of WAL syncs.", () => wal.fsyncSeconds);
+  registry.histogram("etcd_disk_wal_write_duration_seconds", "Time of WAL writes.", () => wal.writeSeconds);
   registry.gauge("etcd_disk_wal_write_bytes_total", "Bytes written to the WAL.", () => wal.bytesWritten);
   registry.histogram(
     "etcd_disk_backend_commit_duration_seconds",
@@ -212,4 +232,48 @@ function registerDiskMetrics(registry: MetricsRegistry, member: Member): void {
     () => backend.metrics.snapshotSeconds,
   );
   registry.gauge("etcd_disk_defrag_inflight", "1 while defragmenting.", () => (backend.isDefragmenting ? 1 : 0));
+}
+
+/** A commit of ours has no phase of its own for this: pages are balanced as the writes are brought into the tree. */
+const noRebalance = new Histogram(exponentialBounds(0.001, 2, 14));
+
+function registerSnapshotMetrics(registry: MetricsRegistry, { snapMetrics }: Member): void {
+  registry.histogram(
+    "etcd_debugging_disk_backend_commit_rebalance_duration_seconds",
+    "Part of a commit: balancing pages, which is done while spilling.",
+    () => noRebalance,
+  );
+  registry.histogram(
+    "etcd_debugging_snap_save_marshalling_duration_seconds",
+    "Time of encoding raft snapshots.",
+    () => snapMetrics.encodeSeconds,
+  );
+  registry.histogram(
+    "etcd_debugging_snap_save_total_duration_seconds",
+    "Time of saving raft snapshots.",
+    () => snapMetrics.totalSeconds,
+  );
+  registry.histogram(
+    "etcd_snap_fsync_duration_seconds",
+    "Time of syncing raft snapshots.",
+    () => snapMetrics.fsyncSeconds,
+  );
+}
+
+function registerServiceMetrics(registry: MetricsRegistry, { metrics }: Services): void {
+  registry.histogram("etcd_mvcc_hash_duration_seconds", "Time of hashing the database.", () => metrics.hashSeconds);
+  registry.histogram(
+    "etcd_mvcc_hash_rev_duration_seconds",
+    "Time of hashing the keys at a revision.",
+    () => metrics.hashRevisionSeconds,
+  );
+  registry.histogram(
+    "etcd_server_range_duration_seconds",
+    "Time of evaluating ranges; one in 32 when there are many.",
+    () =>
+      [
+        { labels: { success: "false" }, histogram: metrics.rangeFailureSeconds },
+        { labels: { success: "true" }, histogram: metrics.rangeSeconds },
+      ].filter(({ histogram }) => histogram.count > 0),
+  );
 }

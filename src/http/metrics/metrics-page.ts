@@ -1,9 +1,15 @@
 /** `/metrics`: everything there is to know in numbers. */
+import { gzip } from "node:zlib";
 import type { Page } from "../responses.ts";
 import { registerGrpcMetrics, type GrpcCounters } from "./grpc-metrics.ts";
 import { registerMemberMetrics, type MemberMetricsSources } from "./member-metrics.ts";
-import { MetricsRegistry } from "./registry.ts";
+import { registerNetworkMetrics } from "./network-metrics.ts";
+import { registerOldMetrics } from "./old-metrics.ts";
+import { contentType, MetricsRegistry } from "./registry.ts";
 import { registerRuntimeMetrics } from "./runtime-metrics.ts";
+
+/** Text like this shrinks to a tenth at any level. */
+const gzipLevel = 1;
 
 export interface MetricsSources extends MemberMetricsSources {
   readonly grpc: GrpcCounters;
@@ -14,6 +20,8 @@ export interface MetricsSources extends MemberMetricsSources {
 export function metricsPage(sources: MetricsSources): Page {
   const registry = new MetricsRegistry();
   registerMemberMetrics(registry, sources);
+  registerNetworkMetrics(registry, sources);
+  registerOldMetrics(registry);
   registerGrpcMetrics(registry, sources.grpc);
   registerRuntimeMetrics(registry, sources.member.platform.disk, sources.startedAt);
   let requests = 0;
@@ -24,19 +32,33 @@ export function metricsPage(sources: MetricsSources): Page {
     { labels: { code: "500" }, value: 0 },
     { labels: { code: "503" }, value: 0 },
   ]);
-  return (_request, response) => {
+  return (request, response) => {
     inFlight++;
-    registry.text().then(
-      (text) => {
-        inFlight--;
-        requests++;
-        response.writeHead(200, { "Content-Type": registry.contentType });
-        response.end(text);
-      },
-      (error: unknown) => {
-        inFlight--;
-        response.destroy(error instanceof Error ? error : undefined);
-      },
-    );
+    const text = registry.text();
+    inFlight--;
+    requests++;
+    const headers = { "Content-Type": contentType };
+    if (!acceptsGzip(request.headers["accept-encoding"])) {
+      response.writeHead(200, headers);
+      response.end(text);
+      return;
+    }
+    // Compressed on another thread.
+    gzip(text, { level: gzipLevel }, (error, compressed) => {
+      if (error !== null) {
+        response.destroy(error);
+        return;
+      }
+      response.writeHead(200, { ...headers, "Content-Encoding": "gzip" });
+      response.end(compressed);
+    });
   };
+}
+
+/** Whether gzip is among what the client accepts, in the simple form that Prometheus and its Go client use. */
+function acceptsGzip(header: string | undefined): boolean {
+  return (header ?? "").split(",").some((part) => {
+    const [name, ...parameters] = part.split(";").map((text) => text.trim());
+    return name === "gzip" && !parameters.some((text) => /^q=0(\.0*)?$/.test(text));
+  });
 }

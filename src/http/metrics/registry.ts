@@ -1,8 +1,9 @@
 /**
- * Prometheus text out of plain numbers: every metric is a function that is asked when `/metrics` is read, so that what
- * counts on the hot path is a field and not a library call.
+ * Prometheus text (format 0.0.4) out of plain numbers: every metric is a function that is asked when `/metrics` is read,
+ * so that what counts on the hot path is a field and not a library call. As in Go, metrics come in the order of their
+ * names, and one whose labels nobody has used yet is not there at all.
  */
-import { Registry, type MetricType } from "prom-client";
+import { assert } from "../../base/assert.ts";
 import type { Histogram } from "../../base/histogram.ts";
 
 export type Labels = Readonly<Record<string, string>>;
@@ -19,90 +20,119 @@ export interface Distribution {
   readonly histogram: Histogram;
 }
 
-interface Value {
-  readonly labels: Labels;
-  readonly value: number;
-  readonly metricName?: string;
+export interface Summary {
+  /** Quantile, such as `0.5`, → seconds. */
+  readonly quantiles: ReadonlyMap<string, number>;
+  readonly sum: number;
+  readonly count: number;
 }
 
+interface Metric {
+  readonly name: string;
+  /** HELP and TYPE. */
+  readonly head: string;
+  /** The lines below; empty when there is nothing to show. */
+  readonly lines: () => string;
+}
+
+export const contentType = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
+
 export class MetricsRegistry {
-  readonly #registry = new Registry();
+  readonly #metrics: Metric[] = [];
+  #isSorted = true;
 
   counter(name: string, help: string, read: () => number | readonly Sample[]): void {
-    this.#add(name, help, "counter", () => samples(read()));
+    this.#add(name, help, "counter", () => samples(name, read()));
   }
 
   gauge(name: string, help: string, read: () => number | readonly Sample[]): void {
-    this.#add(name, help, "gauge", () => samples(read()));
+    this.#add(name, help, "gauge", () => samples(name, read()));
   }
 
   histogram(name: string, help: string, read: () => Histogram | readonly Distribution[]): void {
     this.#add(name, help, "histogram", () => {
       const found = read();
-      const all: readonly Distribution[] = "observe" in found ? [{ histogram: found }] : found;
-      return all.flatMap((one) => distribution(name, one));
+      if ("observe" in found) return distribution(name, { histogram: found });
+      return found.map((one) => distribution(name, one)).join("");
     });
   }
 
-  /** @param read - quantile → seconds, then sum and count. */
-  summary(
-    name: string,
-    help: string,
-    read: () => { quantiles: ReadonlyMap<string, number>; sum: number; count: number },
-  ): void {
+  summary(name: string, help: string, read: () => Summary): void {
     this.#add(name, help, "summary", () => {
       const { quantiles, sum, count } = read();
-      const values: Value[] = [...quantiles].map(([quantile, value]) => ({ labels: { quantile }, value }));
-      return [
-        ...values,
-        { labels: {}, value: sum, metricName: `${name}_sum` },
-        { labels: {}, value: count, metricName: `${name}_count` },
-      ];
+      const lines = [...quantiles].map(([quantile, value]) => line(name, `quantile="${quantile}"`, value));
+      return `${lines.join("")}${line(`${name}_sum`, "", sum)}${line(`${name}_count`, "", count)}`;
     });
-  }
-
-  get contentType(): string {
-    return "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
   }
 
   /** Everything, as text. */
-  async text(): Promise<string> {
-    return this.#registry.metrics();
+  text(): string {
+    if (!this.#isSorted) this.#metrics.sort((one, other) => (one.name < other.name ? -1 : 1));
+    this.#isSorted = true;
+    let text = "";
+    for (const { head, lines } of this.#metrics) {
+      const body = lines();
+      if (body !== "") text += head + body;
+    }
+    return text;
   }
 
-  #add(
-    name: string,
-    help: string,
-    type: "counter" | "gauge" | "histogram" | "summary",
-    values: () => readonly Value[],
-  ): void {
-    const metric = {
-      name,
-      help,
-      type: type as unknown as MetricType,
-      aggregator: "sum",
-      get: () => Promise.resolve({ name, help, type, aggregator: "sum", values: values() }),
-      reset: () => undefined,
-    };
-    // The library's own metric classes hold their values; ours are read when asked, which is all a registry needs.
-    this.#registry.registerMetric(metric as unknown as Parameters<Registry["registerMetric"]>[0]);
+  #add(name: string, help: string, type: string, lines: () => string): void {
+    assert(!this.#metrics.some((metric) => metric.name === name), "a metric is registered once");
+    const escaped = help.replaceAll("\\", String.raw`\\`).replaceAll("\n", String.raw`\n`);
+    this.#metrics.push({ name, head: `# HELP ${name} ${escaped}\n# TYPE ${name} ${type}\n`, lines });
+    this.#isSorted = false;
   }
 }
 
-function samples(read: number | readonly Sample[]): readonly Value[] {
-  if (typeof read === "number") return [{ labels: {}, value: read }];
-  return read.map(({ labels = {}, value }) => ({ labels, value }));
+function samples(name: string, read: number | readonly Sample[]): string {
+  if (typeof read === "number") return line(name, "", read);
+  return read.map(({ labels, value }) => line(name, labelText(labels), value)).join("");
 }
 
-function distribution(name: string, { labels = {}, histogram }: Distribution): Value[] {
-  const values: Value[] = [];
+function distribution(name: string, { labels, histogram }: Distribution): string {
+  const own = labelText(labels);
+  const before = own === "" ? "" : `${own},`;
+  let text = "";
   let below = 0;
   for (const [index, bound] of histogram.bounds.entries()) {
     below += histogram.counts[index];
-    values.push({ labels: { ...labels, le: String(bound) }, value: below, metricName: `${name}_bucket` });
+    text += line(`${name}_bucket`, `${before}le="${goNumber(bound)}"`, below);
   }
-  values.push({ labels: { ...labels, le: "+Inf" }, value: histogram.count, metricName: `${name}_bucket` });
-  values.push({ labels, value: histogram.sum, metricName: `${name}_sum` });
-  values.push({ labels, value: histogram.count, metricName: `${name}_count` });
-  return values;
+  text += line(`${name}_bucket`, `${before}le="+Inf"`, histogram.count);
+  return text + line(`${name}_sum`, own, histogram.sum) + line(`${name}_count`, own, histogram.count);
+}
+
+function line(name: string, labels: string, value: number): string {
+  return labels === "" ? `${name} ${goNumber(value)}\n` : `${name}{${labels}} ${goNumber(value)}\n`;
+}
+
+/** In the order of their names, as Go sorts them. */
+function labelText(labels: Labels | undefined): string {
+  if (labels === undefined) return "";
+  return Object.keys(labels)
+    .sort()
+    .map((key) => `${key}="${escapeValue(labels[key])}"`)
+    .join(",");
+}
+
+function escapeValue(value: string): string {
+  if (!/[\\"\n]/.test(value)) return value;
+  return value
+    .replaceAll("\\", String.raw`\\`)
+    .replaceAll('"', String.raw`\"`)
+    .replaceAll("\n", String.raw`\n`);
+}
+
+/**
+ * A number as Go's `strconv.FormatFloat(value, 'g', -1, 64)` writes it: with an exponent from a million up and below
+ * 0.0001. The bounds of histograms are labels, so their text must be the same.
+ */
+export function goNumber(value: number): string {
+  if (Number.isNaN(value)) return "NaN";
+  if (!Number.isFinite(value)) return value > 0 ? "+Inf" : "-Inf";
+  const size = Math.abs(value);
+  if (value === 0 || (size >= 1e-4 && size < 1e6)) return String(value);
+  const [digits, exponent] = value.toExponential().split("e");
+  return `${digits}e${exponent[0]}${exponent.slice(1).padStart(2, "0")}`;
 }

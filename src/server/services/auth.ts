@@ -56,7 +56,7 @@ export class AuthService {
     server.unary(
       path("AuthStatus"),
       context.unary(AuthStatusRequest, AuthStatusResponse, (_request, reply) =>
-        reply({ header: header(), enabled: false, authRevision: this.#revision() }),
+        reply({ header: header(), enabled: false, authRevision: this.revision }),
       ),
     );
     server.unary(
@@ -118,7 +118,8 @@ export class AuthService {
     );
   }
 
-  #revision(): bigint {
+  /** How often users, roles and permissions have changed. */
+  get revision(): bigint {
     const row = this.#row(buckets.auth, "authRevision");
     return row === undefined ? 0n : asBuffer(row).readBigUInt64BE();
   }

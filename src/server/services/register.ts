@@ -21,6 +21,8 @@ export interface Services {
   /** `unary 3.6` → calls. */
   readonly clientRequests: ReadonlyMap<string, number>;
   readonly metrics: ServiceMetrics;
+  /** Asks for the revision of users and roles. */
+  authRevision(): number;
 }
 
 export interface ServiceOptions {
@@ -42,10 +44,12 @@ export function registerServices(server: GrpcServer, member: Member, options: Se
   new LeaseService(context, guard).register(server);
   new ClusterService(context).register(server);
   new MaintenanceService(context, options.onDefragment).register(server);
-  new AuthService(context).register(server);
+  const auth = new AuthService(context);
+  auth.register(server);
   new LockService(context, client).register(server);
   new ElectionService(context, client).register(server);
-  return { hub, clientRequests: context.clientRequests, metrics: context.metrics };
+  const { clientRequests, metrics } = context;
+  return { hub, clientRequests, metrics, authRevision: () => Number(auth.revision) };
 }
 
 /** Watches that catch up read a slice of history in each turn of the loop, so that nothing else is late. */
