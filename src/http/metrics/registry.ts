@@ -95,25 +95,44 @@ function distribution(name: string, { labels, histogram }: Distribution): string
   const before = own === "" ? "" : `${own},`;
   let text = "";
   let below = 0;
-  for (const [index, bound] of histogram.bounds.entries()) {
+  const bounds = boundTexts(histogram.bounds);
+  for (let index = 0; index < bounds.length; index++) {
     below += histogram.counts[index];
-    text += line(`${name}_bucket`, `${before}le="${goNumber(bound)}"`, below);
+    text += line(`${name}_bucket`, before + bounds[index], below);
   }
   text += line(`${name}_bucket`, `${before}le="+Inf"`, histogram.count);
   return text + line(`${name}_sum`, own, histogram.sum) + line(`${name}_count`, own, histogram.count);
+}
+
+const textsOfBounds = new WeakMap<readonly number[], readonly string[]>();
+
+function boundTexts(bounds: readonly number[]): readonly string[] {
+  let texts = textsOfBounds.get(bounds);
+  if (texts === undefined) {
+    texts = bounds.map((bound) => `le="${goNumber(bound)}"`);
+    textsOfBounds.set(bounds, texts);
+  }
+  return texts;
 }
 
 function line(name: string, labels: string, value: number): string {
   return labels === "" ? `${name} ${goNumber(value)}\n` : `${name}{${labels}} ${goNumber(value)}\n`;
 }
 
+/** Texts of labels that are given again at each reading: most lines are those of gRPC methods, which never change. */
+const labelTexts = new WeakMap<Labels, string>();
+
 /** In the order of their names, as Go sorts them. */
 function labelText(labels: Labels | undefined): string {
   if (labels === undefined) return "";
-  return Object.keys(labels)
+  const known = labelTexts.get(labels);
+  if (known !== undefined) return known;
+  const text = Object.keys(labels)
     .sort()
     .map((key) => `${key}="${escapeValue(labels[key])}"`)
     .join(",");
+  labelTexts.set(labels, text);
+  return text;
 }
 
 function escapeValue(value: string): string {
