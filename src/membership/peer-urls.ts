@@ -5,12 +5,12 @@
  * or when there is none.
  */
 export function parsePeerUrls(texts: readonly string[]): string[] | undefined {
-  const urls = texts.map((text) => text.trim());
+  const urls = texts.map((text) => text.trim().replace(/^[A-Za-z]+(?=:)/, (scheme) => scheme.toLowerCase()));
   return urls.length > 0 && urls.every(isPeerUrl) ? urls.sort() : undefined;
 }
 
 function isPeerUrl(text: string): boolean {
-  const match = /^([A-Za-z]+):\/\/([^/?#]*)$/.exec(text);
+  const match = /^([a-z]+):\/\/([^/?#]*)$/.exec(text);
   if (match === null) return false;
   const [, scheme, host] = match;
   if (scheme === "unix" || scheme === "unixs") return true;

@@ -16,6 +16,7 @@ import { clusterIdMismatchText } from "./introduction.ts";
 import { leaseResponseBytesMax, smallBodyBytesMax } from "./limits.ts";
 import { peerTexts, type LeaseRemaining, type MemberVersions, type RevisionHash } from "./pages.ts";
 import type { Dial } from "./types.ts";
+import { peerUrlOf } from "./url-picker.ts";
 
 /** A peer answered something that is no answer to the question. */
 export class PeerAnswerError extends Error {
@@ -84,7 +85,7 @@ export class PeerClient {
       this.#dialer,
       {
         method: "POST",
-        base: new URL(url),
+        base: peerUrlOf(url),
         path: `/members/promote/${memberId}`,
         fields: token === undefined ? [] : [["Authorization", token]],
       },
@@ -129,7 +130,7 @@ export class PeerClient {
       this.#dialer,
       {
         method: "GET",
-        base: new URL(url),
+        base: peerUrlOf(url),
         path: "/members/hashkv",
         fields: [
           ["Content-Type", "application/json"],
@@ -148,13 +149,13 @@ export class PeerClient {
   }
 
   #get(url: string, path: string, timeoutMs: number): Promise<HttpResponse> {
-    const request = { method: "GET", base: new URL(url), path, fields: [] } as const;
+    const request = { method: "GET", base: peerUrlOf(url), path, fields: [] } as const;
     return fetchWhole(this.#dialer, request, { timeoutMs, bodyBytesMax: smallBodyBytesMax });
   }
 
   async #postLease(url: string, path: string, body: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
     const fields = [["Content-Type", "application/protobuf"]] as const;
-    const request = { method: "POST", base: new URL(url), path, fields, body } as const;
+    const request = { method: "POST", base: peerUrlOf(url), path, fields, body } as const;
     const response = await fetchWhole(this.#dialer, request, { timeoutMs, bodyBytesMax: leaseResponseBytesMax });
     const { status } = response.head;
     if (status === 408) throw new EtcdError("timeoutWaitAppliedIndex");

@@ -5,7 +5,7 @@ export class UrlPicker {
   #urls: readonly URL[];
   #picked = 0;
 
-  /** @param urls - valid URLs, at least one. @throws {TypeError} for text that is no URL. */
+  /** @param urls - at least one. */
   constructor(urls: readonly string[]) {
     this.#urls = parse(urls);
   }
@@ -27,5 +27,16 @@ export class UrlPicker {
 
 function parse(urls: readonly string[]): URL[] {
   assert(urls.length > 0, "a peer has a URL");
-  return urls.map((url) => new URL(url));
+  return urls.map(peerUrlOf);
+}
+
+/** Nobody listens at port 0, and no name ends in `.invalid`. */
+const nowhere = "http://nowhere.invalid:0";
+
+/**
+ * A member's URL is part of the log when it gets here, so it must not throw: etcd takes URLs that Node's parser refuses,
+ * such as port 99999, and finds that nobody answers there.
+ */
+export function peerUrlOf(text: string): URL {
+  return URL.canParse(text) ? new URL(text) : new URL(nowhere);
 }

@@ -80,7 +80,25 @@ const differences: readonly Difference[] = [
     steps: { maintenance: [71, 72] },
     change: (step) => ({ ...step, norm: ["res.version"] }),
   },
+  {
+    why: "3.6 looks for the member before it counts who would be left",
+    method: "/etcdserverpb.Cluster/MemberRemove",
+    steps: { "cluster-single": [31, 32] },
+    change: (step) => answering(step, { status: { code: 5, message: "etcdserver: member not found" } }),
+  },
+  ...["/etcdserverpb.Cluster/MemberUpdate", "/etcdserverpb.Cluster/MemberList"].map((method) => ({
+    why: "3.5.30 forgets that a member is a learner when its URLs change; a fault, mended since (api.md 7)",
+    method,
+    steps: { "cluster-single": [28, 29, 30] },
+    change: (step: UnaryStep) => withFields(step, { members: (fieldsOf(step)["members"] as Json[]).map(asLearner) }),
+  })),
 ];
+
+/** The learner of `cluster-single`. */
+function asLearner(member: Json): Json {
+  const { ID } = member as Fields;
+  return ID === "${L}" ? { ...(member as Fields), isLearner: true } : member;
+}
 
 /** What Downgrade answers. */
 const downgradeAnswer: Json = {

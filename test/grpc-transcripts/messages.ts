@@ -40,7 +40,13 @@ const methods: Readonly<Record<string, Method>> = {
     LeaseTimeToLive: method(rpc.LeaseTimeToLiveRequest, rpc.LeaseTimeToLiveResponse),
     LeaseLeases: method(rpc.LeaseLeasesRequest, rpc.LeaseLeasesResponse),
   }),
-  ...service("etcdserverpb.Cluster", { MemberList: method(rpc.MemberListRequest, rpc.MemberListResponse) }),
+  ...service("etcdserverpb.Cluster", {
+    MemberList: method(rpc.MemberListRequest, rpc.MemberListResponse),
+    MemberAdd: method(rpc.MemberAddRequest, rpc.MemberAddResponse),
+    MemberRemove: method(rpc.MemberRemoveRequest, rpc.MemberRemoveResponse),
+    MemberUpdate: method(rpc.MemberUpdateRequest, rpc.MemberUpdateResponse),
+    MemberPromote: method(rpc.MemberPromoteRequest, rpc.MemberPromoteResponse),
+  }),
   ...service("etcdserverpb.Maintenance", {
     Alarm: method(rpc.AlarmRequest, rpc.AlarmResponse),
     Status: method(rpc.StatusRequest, rpc.StatusResponse),

@@ -36,28 +36,28 @@ export class ClusterService {
       path("MemberAdd"),
       context.unary(MemberAddRequest, MemberAddResponse, async ({ peerURLs, isLearner }, reply) => {
         const member = toMessage(await changes.add(peerURLs, isLearner));
-        reply({ header: context.coldHeader(), member, members: this.#members() });
+        reply({ header: context.coldHeader(0), member, members: this.#members() });
       }),
     );
     server.unary(
       path("MemberRemove"),
       context.unary(MemberRemoveRequest, MemberRemoveResponse, async ({ ID }, reply) => {
         await changes.remove(ID);
-        reply({ header: context.coldHeader(), members: this.#members() });
+        reply({ header: context.coldHeader(0), members: this.#members() });
       }),
     );
     server.unary(
       path("MemberUpdate"),
       context.unary(MemberUpdateRequest, MemberUpdateResponse, async ({ ID, peerURLs }, reply) => {
         await changes.update(ID, peerURLs);
-        reply({ header: context.coldHeader(), members: this.#members() });
+        reply({ header: context.coldHeader(0), members: this.#members() });
       }),
     );
     server.unary(
       path("MemberPromote"),
       context.unary(MemberPromoteRequest, MemberPromoteResponse, async ({ ID }, reply, call) => {
         await changes.promote(ID, call.metadata("token"));
-        reply({ header: context.coldHeader(), members: this.#members() });
+        reply({ header: context.coldHeader(0), members: this.#members() });
       }),
     );
   }
