@@ -6,7 +6,7 @@ import { getHeapStatistics } from "node:v8";
 import { formatId } from "../membership/member.ts";
 import type { Member } from "../server/member.ts";
 import { openFileLimit } from "./metrics/runtime-metrics.ts";
-import type { Page } from "./responses.ts";
+import { onlyGet, type Page } from "./responses.ts";
 
 const raftStates = {
   follower: "StateFollower",
@@ -18,7 +18,8 @@ const progressStates = { probe: "StateProbe", replicate: "StateReplicate", snaps
 
 export function debugVarsPage(member: Member): Page {
   const fileLimit = openFileLimit(member.platform.disk);
-  return (_request, response) => {
+  return (request, response) => {
+    if (!onlyGet(request, response)) return;
     const values: Readonly<Record<string, unknown>> = {
       cmdline: process.argv.slice(1),
       file_descriptor_limit: fileLimit,

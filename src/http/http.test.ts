@@ -1,9 +1,9 @@
-import { createServer, type AddressInfo } from "node:net";
+import { connect, createServer, type AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import type { Logger } from "../platform/logger.ts";
 import type { AccessRules } from "./access.ts";
 import { HealthCounters, healthPages, type HealthSource } from "./health.ts";
-import { HttpServer } from "./server.ts";
+import { HttpServer, type Upgrade } from "./server.ts";
 import { versionPage } from "./version.ts";
 
 const quiet: Logger = {
@@ -29,7 +29,11 @@ interface Fake {
   readError: Error | undefined;
 }
 
-async function start({ access, ...state }: Partial<Fake> & { access?: AccessRules } = {}) {
+async function start({
+  access,
+  upgrades = [],
+  ...state
+}: Partial<Fake> & { access?: AccessRules; upgrades?: [string, Upgrade][] } = {}) {
   const fake: Fake = { hasLeader: true, isLearner: false, alarms: [], readError: undefined, ...state };
   const source: HealthSource = {
     get hasLeader() {
@@ -49,7 +53,12 @@ async function start({ access, ...state }: Partial<Fake> & { access?: AccessRule
     "/version",
     versionPage(() => ({ server: "3.6.14", cluster: "3.6.0", storage: undefined })),
   );
-  const http = new HttpServer({ pages, access });
+  const http = new HttpServer({
+    pages,
+    access,
+    prefixes: [["/v3/", (request, response) => request.pipe(response)]],
+    upgrades,
+  });
   const listener = createServer((socket) => http.handleSocket(socket));
   await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
   closers.push(() => {
@@ -142,4 +151,51 @@ test("CORS headers stand on every answer of an allowed origin", async () => {
   const other = await get("/version", { headers: { origin: "http://b.example" } });
   expect(other.headers.get("access-control-allow-origin")).toBeNull();
   expect((await get("/any", { method: "OPTIONS" })).status).toBe(200);
+});
+
+/** Sends bytes as they are and reads until the server closes. */
+function exchange(base: string, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(base);
+    let answer = "";
+    const socket = connect(Number(port), hostname, () => socket.write(text));
+    socket.on("data", (chunk: Buffer) => (answer += chunk.toString()));
+    socket.on("error", reject);
+    socket.on("close", () => resolve(answer));
+  });
+}
+
+const ignored: Upgrade = (_request, socket) => void socket.end("upgraded");
+
+test("the wish to upgrade to HTTP/2 is left unheard, and the body arrives", async () => {
+  const { base } = await start({ upgrades: [["/v3/", ignored]] });
+  const head = "POST /v3/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nHTTP2-Settings: AAMAAABk\r\nUpgrade: h2c";
+  const answer = await exchange(base, `${head}\r\nConnection: close, Upgrade, HTTP2-Settings\r\n\r\nhello`);
+  expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+  expect(answer).toContain("hello");
+});
+
+test("a WebSocket goes to whom it asks for, if the host is known", async () => {
+  const access = { cors: [], hostWhitelist: ["good.example"] };
+  const { base } = await start({ access, upgrades: [["/v3/", ignored]] });
+  const wish = (host: string, path: string): string =>
+    `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\nConnection: close, Upgrade\r\n\r\n`;
+  expect(await exchange(base, wish("good.example", "/v3/watch"))).toBe("upgraded");
+  expect(await exchange(base, wish("evil.example", "/v3/watch"))).toMatch(/^HTTP\/1\.1 421 /);
+  expect(await exchange(base, wish("good.example", "/version"))).toMatch(/^HTTP\/1\.1 200 /);
+});
+
+test.each([
+  ["/v3//kv/range?a=1", "/v3/kv/range?a=1"],
+  ["/a/../version", "/version"],
+  ["/v3", "/v3/"],
+  ["//version", "/version"],
+])("%s is sent to %s", async (path, location) => {
+  const { base } = await start();
+  const answer = await exchange(
+    base,
+    `POST ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+  );
+  expect(answer).toMatch(/^HTTP\/1\.1 307 /);
+  expect(answer).toContain(`\r\nLocation: ${location}\r\n`);
 });

@@ -70,32 +70,58 @@ export class HttpServer {
     if (access !== undefined && answeredByRules(access, request, response)) return;
     const url = this.#urlOf(request);
     if (url === undefined) return notFound(response);
-    const path = cleanPath(url.pathname);
+    const path = cleanPath(rawPath(request, url));
     const page = pages.get(path) ?? prefixes.find(([prefix]) => path.startsWith(prefix))?.[1];
     if (prefixes.some(([prefix]) => prefix === `${path}/`)) redirect(request, response, `${path}/${url.search}`);
-    else if (path !== url.pathname) redirect(request, response, path + url.search);
+    else if (path !== rawPath(request, url)) redirect(request, response, path + url.search);
     else if (page === undefined) notFound(response);
     else page(request, response, url);
   }
 
-  /** Hands a WebSocket to whom it asks for. Anything else is answered as a plain request, on the last answer of the socket. */
+  /** Hands a WebSocket to whom it asks for; the wish for anything else (h2c) is left unheard, as in Go. */
   #upgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array): void {
     const url = this.#urlOf(request);
     const isWebSocket = request.headers.upgrade?.toLowerCase() === "websocket";
     const upgrade = this.#options.upgrades?.find(([prefix]) => url?.pathname.startsWith(prefix) === true)?.[1];
-    const response = new ServerResponse(request);
-    response.shouldKeepAlive = false;
-    // Node's types want a net.Socket; any duplex stream will do.
-    response.assignSocket(socket as Parameters<ServerResponse["assignSocket"]>[0]);
-    response.once("finish", () => socket.end());
-    if (!isWebSocket || upgrade === undefined || url === undefined) return this.#route(request, response);
+    if (!isWebSocket || upgrade === undefined || url === undefined)
+      return this.#serveWithoutUpgrade(request, socket, head);
     const { access } = this.#options;
-    if (access !== undefined && answeredByRules(access, request, response)) return;
-    response.detachSocket(socket as Parameters<ServerResponse["detachSocket"]>[0]);
+    if (access !== undefined && this.#refusedByRules(access, request, socket)) return;
     upgrade(request, socket, head, url);
   }
 
-  /** The request's target with its dot segments resolved and former prefixes brought up to date; undefined when it is none. */
+  /** Node has given the request up to the upgrade, its body included: it is read once more, without the wish. */
+  #serveWithoutUpgrade(
+    { method, url, httpVersion, rawHeaders }: IncomingMessage,
+    socket: Duplex,
+    head: Uint8Array,
+  ): void {
+    const lines = [`${method} ${url} HTTP/${httpVersion}`];
+    for (let at = 0; at < rawHeaders.length; at += 2) {
+      const [name, value] = [rawHeaders[at], rawHeaders[at + 1]];
+      if (!/^(upgrade|http2-settings|connection)$/i.test(name)) lines.push(`${name}: ${value}`);
+      else if (/^connection$/i.test(name) && /\bclose\b/i.test(value)) lines.push("Connection: close");
+    }
+    if (head.length > 0) socket.unshift(head);
+    socket.unshift(Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1"));
+    this.handleSocket(socket);
+    socket.resume();
+  }
+
+  /** Applies the rules to a request whose answer is not Node's to give any more. */
+  #refusedByRules(access: AccessRules, request: IncomingMessage, socket: Duplex): boolean {
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    // Node's types want a net.Socket; any duplex stream will do.
+    const bare = socket as Parameters<ServerResponse["assignSocket"]>[0];
+    response.assignSocket(bare);
+    response.once("finish", () => socket.end());
+    if (answeredByRules(access, request, response)) return true;
+    response.detachSocket(bare);
+    return false;
+  }
+
+  /** The request's target, with former prefixes brought up to date; undefined when it is none. */
   #urlOf(request: IncomingMessage): URL | undefined {
     const target = request.url ?? "/";
     let url: URL;
@@ -108,4 +134,10 @@ export class HttpServer {
     if (isFormer) url.pathname = presentPrefix + url.pathname.slice(formerPrefix.length);
     return url;
   }
+}
+
+/** The path as it stands in the request: a URL has its dot segments resolved, but Go sends the client to the clean path. */
+function rawPath({ url: target = "/" }: IncomingMessage, url: URL): string {
+  if (!/\/\.{1,2}(?=[/?]|$)/.test(target) || !target.startsWith("/")) return url.pathname;
+  return target.replace(/\?.*$/s, "");
 }

@@ -227,7 +227,8 @@ export class Exchange {
     this.#isDone = true;
     this.#splitter.stop();
     if (status.code === Code.OK) {
-      this.#open();
+      // Without a message there was nobody to set the headers, in Go.
+      if (!this.#isOpen) this.#output.open(200, {});
     } else {
       if (!this.#isOpen) this.#output.open(httpStatus(status.code), { "Content-Type": "application/json" });
       this.#output.write(`{"error":${statusText(status)}}\n`);
