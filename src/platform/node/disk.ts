@@ -4,6 +4,8 @@
  * Waiting calls run on libuv's thread pool, so a device that needs 100 ms for a sync never stops the event loop.
  */
 import * as fs from "node:fs";
+import { dirname } from "node:path";
+import { getSystemErrorMap } from "node:util";
 import { type Disk, DiskError, type DiskFile, type FileStatus, type OpenMode } from "../disk.ts";
 import type { Logger } from "../logger.ts";
 import { tryFlock } from "./flock.ts";
@@ -47,7 +49,10 @@ export class NodeDisk implements Disk {
   }
 
   makeDirectory(path: string, permissions = 0o700): void {
-    translate(path, () => fs.mkdirSync(path, { recursive: true, mode: permissions }));
+    // Not Node's own recursion: it never returns where a parent exists and still ENOENT is the answer, as below /proc.
+    const missing: string[] = [];
+    for (let at = path; !fs.existsSync(at); at = dirname(at)) missing.push(at);
+    for (const at of missing.reverse()) translate(at, () => fs.mkdirSync(at, { mode: permissions }));
   }
 
   rename(from: string, to: string): void {
@@ -228,7 +233,9 @@ function translate<T>(path: string, call: () => T): T {
 
 function diskError(path: string, cause: unknown): DiskError {
   if (cause instanceof DiskError) return cause;
-  const code = (cause as NodeJS.ErrnoException).code ?? "EIO";
+  const { code = "EIO", errno, syscall } = cause as NodeJS.ErrnoException;
+  // Worded as Go words them, `open PATH: no such file or directory`: people search for these texts.
+  const text = errno === undefined ? undefined : getSystemErrorMap().get(errno)?.[1];
   const message = cause instanceof Error ? cause.message : String(cause);
-  return new DiskError(code, path, message, { cause });
+  return new DiskError(code, path, text === undefined ? message : `${syscall} ${path}: ${text}`, { cause });
 }
