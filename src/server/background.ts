@@ -57,7 +57,7 @@ export class Background {
       downgradeCheckTimeMs: config.downgradeCheckTimeMs,
       serverVersions: () => cluster.serverVersions(),
     });
-    this.compactions = new CompactionLoop(state.store, clock, config.compactionSleepIntervalMs);
+    this.compactions = new CompactionLoop({ ...state, clock, log, pauseMs: config.compactionSleepIntervalMs });
     this.#autoCompaction = startAutoCompaction(config.autoCompaction, {
       clock,
       log,

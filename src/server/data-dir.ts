@@ -66,7 +66,7 @@ function prepare(disk: Disk, log: Logger, path: string, what: string): void {
       const { permissions } = disk.stat(path);
       if (permissions !== DIRECTORY_PERMISSIONS) {
         log.warn("check file permission", {
-          error: `directory ${JSON.stringify(path)} exist, but the permission is ${permissions.toString(8)}; the recommended permission is 700`,
+          error: `directory ${JSON.stringify(path)} exist, but the permission is ${permissions.toString(8)}. The recommended permission is 700 to prevent possible unprivileged access to the data`,
         });
       }
     } else {
