@@ -10,7 +10,7 @@ import { notifyReady } from "./notify.ts";
 import { parseArguments, UsageError } from "./parse.ts";
 import { asError, exitCodes, exitOnBugs, stopOnSignals } from "./process-exit.ts";
 import { type RunningMember, runMember } from "./run-member.ts";
-import { resolveSettings, type Settings } from "./settings.ts";
+import { resolveSettings, type Settings, StartSettingError } from "./settings.ts";
 import { versionText } from "./version.ts";
 
 async function main(args: readonly string[]): Promise<void> {
@@ -36,10 +36,11 @@ async function main(args: readonly string[]): Promise<void> {
     if (running === undefined) process.exit(exitCodes.stopped);
     void running.stop().then(() => process.exit(exitCodes.stopped));
   };
+  // From the first moment, since supervisors may signal as soon as they read that it is ready. A member that still
+  // starts, or waits for the lock of its directory, has acknowledged nothing and may just go.
+  stopOnSignals(log, async () => running?.stop());
   try {
-    const started = await runMember({ settings, platform, onFatal: fail, onRemoved: leave });
-    running = started;
-    stopOnSignals(log, () => started.stop());
+    running = await runMember({ settings, platform, onFatal: fail, onRemoved: leave });
     notifyReady(log);
   } catch (error) {
     log.fatal("discovery failed", { error: asError(error) });
@@ -80,6 +81,10 @@ function reportBadSettings(log: Logger, error: unknown): number {
   }
   if (error instanceof ShadowedVariableError) {
     log.fatal(error.message, { "environment-variable": error.variable });
+    return exitCodes.failed;
+  }
+  if (error instanceof StartSettingError) {
+    log.fatal("discovery failed", { error });
     return exitCodes.failed;
   }
   log.warn("failed to verify flags", { error: asError(error) });

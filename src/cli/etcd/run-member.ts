@@ -16,6 +16,7 @@ import { HttpServer } from "../../http/server.ts";
 import { versionPage } from "../../http/version.ts";
 import { formatVersion } from "../../membership/version.ts";
 import { PeerServer } from "../../peer/server.ts";
+import type { Disk } from "../../platform/disk.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { Member } from "../../server/member.ts";
@@ -24,6 +25,7 @@ import { registerServices, type Services } from "../../server/services/register.
 import { startMember } from "../../server/start-member.ts";
 import { gates, type GateName } from "./feature-gates.ts";
 import { ListenError, Listeners } from "./listeners.ts";
+import { asError } from "./process-exit.ts";
 import type { Settings } from "./settings.ts";
 import { etcdVersion, goArchitecture } from "./version.ts";
 
@@ -259,8 +261,11 @@ function versions(member: Member): { server: string; cluster: string | undefined
 
 function announceDataDirectory({ values }: Settings, { disk }: Platform, log: Logger): void {
   const path = values["data-dir"];
-  const names = disk.exists(path) ? disk.list(path) : [];
-  if (names.includes("proxy")) throw new Error("v2 http proxy has already been deprecated in 3.6");
+  const names = listDirectory(disk, path);
+  if (names.includes("proxy")) {
+    if (names.includes("member")) throw new Error("invalid datadir; both member and proxy directories exist");
+    throw new Error("v2 http proxy has already been deprecated in 3.6");
+  }
   for (const name of names) {
     if (name !== "member" && name !== "fixtures") {
       log.warn("found invalid file under data directory", { filename: name, "data-dir": path });
@@ -271,6 +276,14 @@ function announceDataDirectory({ values }: Settings, { disk }: Platform, log: Lo
     "data-dir": path,
     "dir-type": isMember ? "member" : "empty",
   });
+}
+
+function listDirectory(disk: Disk, path: string): string[] {
+  try {
+    return disk.exists(path) ? disk.list(path) : [];
+  } catch (cause) {
+    throw new Error(`failed to list data directory: ${asError(cause).message}`, { cause });
+  }
 }
 
 function effectiveConfiguration({ values, member }: Settings): Record<string, unknown> {

@@ -134,14 +134,12 @@ test.each([
   expect(() => resolve(args)).toThrow(message);
 });
 
-test.each([
-  ["--cert-file=x"],
-  ["--client-cert-auth"],
-  ["--discovery-srv=example.com"],
-  ["--enable-pprof"],
-])("%s is refused because this version does not act on it", (flag) => {
-  expect(() => resolve([flag])).toThrow(/cannot be used/);
-});
+test.each([["--cert-file=x"], ["--client-cert-auth"], ["--discovery-srv=example.com"], ["--enable-pprof"]])(
+  "%s is refused because this version does not act on it",
+  (flag) => {
+    expect(() => resolve([flag])).toThrow(/cannot be used/);
+  },
+);
 
 test("an https listener is refused rather than served in the clear", () => {
   expect(() =>

@@ -138,12 +138,17 @@ export function parseInitialCluster(text: string): InitialMember[] {
   return [...urlsByName].map(([name, peerUrls]) => ({ name, peerUrls: [...new Set(peerUrls)].sort() }));
 }
 
-/** @throws {Error} with etcd's text. */
+/** A setting that etcd finds wrong only when it starts: the flags are well-formed. */
+export class StartSettingError extends Error {
+  override readonly name = "StartSettingError";
+}
+
+/** @throws {StartSettingError} with etcd's text. */
 export function parseAutoCompaction(mode: string, retention: string): AutoCompaction {
   const isNumber = /^[+-]?\d+$/.test(retention);
   if (mode === "revision") {
     if (!isNumber) {
-      throw new Error(
+      throw new StartSettingError(
         `error parsing CompactionRetention: strconv.ParseInt: parsing ${JSON.stringify(retention)}: invalid syntax`,
       );
     }
@@ -154,9 +159,8 @@ export function parseAutoCompaction(mode: string, retention: string): AutoCompac
   try {
     retentionMs = isNumber ? Number(retention) * 3_600_000 : parseDuration(retention);
   } catch (cause) {
-    throw new Error(`error parsing CompactionRetention: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
+    const text = cause instanceof Error ? cause.message : String(cause);
+    throw new StartSettingError(`error parsing CompactionRetention: ${text}`, { cause });
   }
   return retentionMs === 0 ? { mode: "off" } : { mode: "periodic", retentionMs };
 }
