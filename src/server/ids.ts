@@ -10,6 +10,7 @@
  * Sources: etcd server/etcdserver/api/membership/member.go and cluster.go, pkg/idutil/id.go.
  */
 import { createHash } from "node:crypto";
+import { highOf, lowOf, toUint64 } from "../wire/hot/words.ts";
 
 /** @param peerUrls - as Go prints them; the order does not matter. */
 export function deriveMemberId(peerUrls: readonly string[], token: string): bigint {
@@ -62,12 +63,12 @@ export class RequestIds {
   }
 
   toBigInt(sequence: number): bigint {
-    return (BigInt(this.high(sequence)) << 32n) | BigInt(this.low(sequence));
+    return toUint64(this.low(sequence), this.high(sequence));
   }
 
   /** As {@link sequenceOf}. */
   sequenceOfId(id: bigint): number {
-    return this.sequenceOf(Number(id >> 32n), Number(id & 0xffff_ffffn));
+    return this.sequenceOf(highOf(id), lowOf(id));
   }
 
   /** The sequence of an id, or -1 when this object did not make it. */

@@ -39,8 +39,11 @@ import {
   isSerializable,
 } from "./txn-check.ts";
 
-/** Answers up to this size are made in one piece; larger ones under flow control (big-range.ts). */
-const onePieceBytesMax = 256 * 1024;
+/**
+ * Answers up to this size are made in one piece, in less than a millisecond; larger ones under flow control
+ * (big-range.ts), which looks at every pair twice.
+ */
+const onePieceBytesMax = 512 * 1024;
 /** Transactions up to this size are kept until they are answered, to be shown should they turn out slow. */
 const notedTxnBytesMax = 4096;
 

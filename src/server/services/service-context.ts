@@ -41,6 +41,9 @@ export class ServiceContext {
   readonly clientRequests = new Map<string, number>();
   readonly metrics = new ServiceMetrics();
   readonly #headers: HeaderEncoder;
+  /** Version of the last call, which is nearly always that of the next, and its keys in `clientRequests`. */
+  #version = "";
+  #versionKeys = { unary: "unary ", stream: "stream " };
 
   constructor(member: Member) {
     this.member = member;
@@ -65,11 +68,15 @@ export class ServiceContext {
       return false;
     }
     const version = call.metadata("client-api-version") ?? "unknown";
-    if (!isUtf8(version)) {
-      this.fail(call, new EtcdError("invalidClientApiVersion"));
-      return false;
+    if (version !== this.#version) {
+      if (!isUtf8(version)) {
+        this.fail(call, new EtcdError("invalidClientApiVersion"));
+        return false;
+      }
+      this.#version = version;
+      this.#versionKeys = { unary: `unary ${version}`, stream: `stream ${version}` };
     }
-    const key = `${kind} ${version}`;
+    const key = this.#versionKeys[kind];
     this.clientRequests.set(key, (this.clientRequests.get(key) ?? 0) + 1);
     if (call.metadata("hasleader") === "true" && this.member.raft.leaderId === 0n) {
       this.fail(call, new EtcdError("noLeader"));
