@@ -5,8 +5,9 @@
  *     propose() ──► queued ──flush(), with a leader──► in raft's hands ──settle()──► answered
  *                      └──────────────── expire(), failAll() ───────────────────────►
  *
- * One that ran out of time is given up, not undone: its entry may still be applied, then without an answer. All have the
- * same time limit, so the oldest one in the table is the next to run out.
+ * One that ran out of time is given up, not undone: its entry may still be applied, then without an answer. Only one that
+ * raft never had is certainly not done, and taken out of the queue. All have the same time limit, so the oldest one in the
+ * table is the next to run out.
  */
 import type { RawNode } from "../raft/raw-node.ts";
 import { RaftError } from "../raft/errors.ts";
@@ -41,6 +42,8 @@ export class Proposals {
   /** By sequence (see RequestIds); insertion order is age. */
   readonly #pending = new Map<number, Pending>();
   #queued: Uint8Array[] = [];
+  /** Of those in `#queued`, in the same order. */
+  #queuedSequences: number[] = [];
   #queuedChanges: ConfChange[] = [];
   /** Given up without an answer from the log; only grows. */
   failed = 0;
@@ -70,6 +73,7 @@ export class Proposals {
     if (entry.length > requestBytesMax) throw new EtcdError("requestTooLarge");
     this.#pending.set(sequence, { callback, startedMs: nowMs });
     this.#queued.push(entry);
+    this.#queuedSequences.push(sequence);
   }
 
   /**
@@ -94,6 +98,7 @@ export class Proposals {
     try {
       node.proposeBatch(this.#queued);
       this.#queued = [];
+      this.#queuedSequences = [];
     } catch (error) {
       // Kept: raft takes them when leadership has settled, or they run out of time.
       if (!(error instanceof RaftError)) throw error;
@@ -128,20 +133,36 @@ export class Proposals {
   /**
    * Gives up what has waited too long.
    *
-   * @param reasonFor - why, as far as one can tell, for a proposal made at that time.
+   * @param reasonFor - why, as far as one can tell, for a proposal that raft took and that was made at that time.
    */
   expire(nowMs: number, reasonFor: (startedMs: number) => ReasonName): void {
     for (const [sequence, { startedMs }] of this.#pending) {
       if (nowMs - startedMs < this.#options.timeoutMs) return;
-      this.#fail(sequence, reasonFor(startedMs));
+      // What waited for a leader in vain ends with etcd's bare deadline.
+      this.#fail(sequence, this.#unqueue(sequence) ? "contextDeadlineExceeded" : reasonFor(startedMs));
     }
   }
 
   /** Gives everything up: the member stops. */
   failAll(reason: ReasonName): void {
     this.#queued = [];
+    this.#queuedSequences = [];
     this.#queuedChanges = [];
     for (const sequence of this.#pending.keys()) this.#fail(sequence, reason);
+  }
+
+  /** @returns whether raft never had it. */
+  #unqueue(sequence: number): boolean {
+    const place = this.#queuedSequences.indexOf(sequence);
+    if (place >= 0) {
+      this.#queued.splice(place, 1);
+      this.#queuedSequences.splice(place, 1);
+      return true;
+    }
+    const id = this.#options.ids.toBigInt(sequence);
+    const change = this.#queuedChanges.findIndex((queued) => queued.id === id);
+    if (change >= 0) this.#queuedChanges.splice(change, 1);
+    return change >= 0;
   }
 
   #fail(sequence: number, reason: ReasonName): void {

@@ -16,6 +16,13 @@ interface Difference {
 }
 
 const differences: readonly Difference[] = [
+  ...["/etcdserverpb.KV/Range", "/etcdserverpb.KV/Put", "/etcdserverpb.Cluster/MemberList"].map((method) => ({
+    why: "3.6 calls what a learner does not serve a failed precondition, 3.5 unavailable",
+    method,
+    steps: { cluster3: [49, 51, 53] },
+    change: (step: UnaryStep) =>
+      answering(step, { status: { code: 9, message: "etcdserver: rpc not supported for learner" } }),
+  })),
   {
     why: "3.6 reports its own version, the storage version, the quota in force, and always the state of a downgrade",
     method: "/etcdserverpb.Maintenance/Status",

@@ -3,5 +3,4 @@ export const laterScenes: Readonly<Record<string, string>> = {
   "auth-enforced": "needs users and roles",
   "auth-jwt": "needs users and roles",
   "auth-setup": "needs users and roles",
-  cluster3: "needs several members",
 };

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { createNodePlatform, createStderrLogger } from "../../src/platform/node/index.ts";
 import { GrpcError } from "../../src/grpc/status.ts";
-import { SnapshotResponse } from "../../src/wire/gen/etcdserverpb/rpc.ts";
+import { MoveLeaderRequest, SnapshotResponse } from "../../src/wire/gen/etcdserverpb/rpc.ts";
 import { removeFolder, temporaryFolder } from "../support/process.ts";
 import { bareRequest } from "./bare-http2.ts";
 import { comparable } from "./compare.ts";
@@ -23,6 +23,7 @@ import type {
   ReceiveStep,
   Scene,
   SendStep,
+  ServerStep,
   Step,
   Transcript,
   UnaryStep,
@@ -72,16 +73,20 @@ class Player {
   readonly #streams = new Map<string, StreamInbox>();
   readonly #variables: Map<string, string>;
   readonly #mismatches: Mismatch[];
+  readonly #leader: string | undefined;
 
   constructor(scene: Scene, mismatches: Mismatch[]) {
     this.#mismatches = mismatches;
+    this.#leader = scene.leader;
     const platform = createNodePlatform({ log: createStderrLogger("fatal") });
     for (const plan of scene.servers) this.#servers.set(plan.id, new SceneServer(plan, this.#folder, platform));
     this.#variables = new Map(Object.entries(scene.member_ids));
   }
 
   async start(): Promise<void> {
-    for (const server of this.#servers.values()) await server.start();
+    const servers = [...this.#servers.values()].filter(({ plan }) => plan.autostart !== false);
+    await Promise.all(servers.map((server) => server.start()));
+    if (this.#leader !== undefined) await this.#lead(this.#server(this.#leader));
   }
 
   async close(): Promise<void> {
@@ -114,14 +119,45 @@ class Player {
       case "await":
         return this.#await(step);
       case "server":
-        if (step.do !== "restart") throw new Error(`${step.do} needs a cluster`);
-        return this.#server(step.on).restart();
+        return this.#change(this.#server(step.on), step);
       case "h2": {
         const { headers, trailers, rst_code, body_b64, timeout } = step;
         const recorded = withoutUndefined({ headers, trailers, rst_code, body_b64, timeout });
         return this.#same(step, await bareRequest(this.#server(step.on).endpoint, step), recorded);
       }
     }
+  }
+
+  async #change(server: SceneServer, step: ServerStep): Promise<void> {
+    switch (step.do) {
+      case "restart":
+        return server.restart();
+      case "stop":
+        return server.stop();
+      case "kill":
+        return server.close();
+      case "start":
+        return server.start(step.cluster);
+      case "lead":
+        return this.#lead(server);
+    }
+  }
+
+  /** Moves leadership to a member, and waits until all know. */
+  async #lead(server: SceneServer): Promise<void> {
+    const running = [...this.#servers.values()].filter((one) => one.isRunning);
+    const poll = async (): Promise<void> => {
+      for (;;) {
+        const all = await Promise.all(running.map((one) => one.status()));
+        const wanted = all[running.indexOf(server)].header?.memberId ?? 0n;
+        if (all.every(({ leader }) => leader === wanted)) return;
+        const leader = running[all.findIndex(({ header, leader: id }) => header?.memberId === id)];
+        const request = MoveLeaderRequest.encode({ targetID: wanted }).finish();
+        await leader?.client.unary("/etcdserverpb.Maintenance/MoveLeader", request).catch(() => undefined);
+        await pause(50);
+      }
+    };
+    await withPatience(poll(), () => `${server.plan.id} does not lead`);
   }
 
   async #unary(step: UnaryStep): Promise<void> {

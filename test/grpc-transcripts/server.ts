@@ -19,26 +19,29 @@ const command = process.env["QUORATE_TEST_ETCD"];
 const storageVersion = "3.6.0";
 
 export class SceneServer {
-  readonly #plan: ServerPlan;
+  readonly plan: ServerPlan;
   readonly #options: ServerOptions;
   readonly #platform: Platform;
   #process: ServerProcess | undefined;
   #client: GrpcClient | undefined;
 
   constructor(plan: ServerPlan, folder: string, platform: Platform) {
-    this.#plan = plan;
+    this.plan = plan;
+    const isMember = plan.cluster !== undefined || plan.state !== undefined;
     this.#platform = platform;
     this.#options = {
       ...(command === undefined ? {} : { command }),
       dataDir: join(folder, plan.id),
+      ...(isMember ? { ports: { client: portOf(plan.client), peer: portOf(plan.peer) } } : {}),
       args: [
         `--name=${plan.name}`,
         // Ids derive from the advertised peer URL, where nobody calls: the cluster has one member.
         `--initial-advertise-peer-urls=${plan.peer}`,
-        `--initial-cluster=${plan.name}=${plan.peer}`,
+        `--initial-cluster=${plan.cluster ?? `${plan.name}=${plan.peer}`}`,
+        ...(plan.state === undefined ? [] : [`--initial-cluster-state=${plan.state}`]),
         `--initial-cluster-token=${plan.token}`,
         `--advertise-client-urls=${plan.client}`,
-        ...plan.flags.map((flag) => renamedFlags[flag] ?? flag),
+        ...(plan.flags ?? []).map((flag) => renamedFlags[flag] ?? flag),
       ],
     };
   }
@@ -48,16 +51,25 @@ export class SceneServer {
   }
 
   get client(): GrpcClient {
-    if (this.#client === undefined) throw new Error(`${this.#plan.id} is not connected`);
+    if (this.#client === undefined) throw new Error(`${this.plan.id} is not connected`);
     return this.#client;
   }
 
-  async start(): Promise<void> {
-    this.#process = await ServerProcess.start(this.#options);
+  get isRunning(): boolean {
+    return this.#process !== undefined;
+  }
+
+  /** @param cluster - `--initial-cluster`, when it is not that of the plan. */
+  async start(cluster?: string): Promise<void> {
+    const { args = [] } = this.#options;
+    const more = cluster === undefined ? [] : [`--initial-cluster=${cluster}`];
+    this.#process = await ServerProcess.start({ ...this.#options, args: [...args, ...more] });
     const { port } = this.#process;
     const connection = await this.#platform.network.connect({ host: "127.0.0.1", port });
     this.#client = new GrpcClient(connection, { clock: this.#platform.clock, authority: `127.0.0.1:${port}` });
-    await withPatience(this.#settled(), () => "the cluster version is not decided");
+    if (this.plan.state === undefined) {
+      await withPatience(this.#settled(), () => "the cluster version is not decided");
+    }
   }
 
   async restart(): Promise<void> {
@@ -66,22 +78,37 @@ export class SceneServer {
     await this.start();
   }
 
+  async stop(): Promise<void> {
+    this.#client?.close();
+    await this.#process?.stop();
+    this.#process = undefined;
+  }
+
+  /** What this member says about itself. */
+  async status(): Promise<StatusResponse> {
+    return StatusResponse.decode(await this.client.unary("/etcdserverpb.Maintenance/Status", new Uint8Array(0)));
+  }
+
   async close(): Promise<void> {
     this.#client?.close();
     await this.#process?.kill();
+    this.#process = undefined;
   }
 
   /** Cluster and storage version are decided a moment after the member is ready; the scenes show them decided. */
   async #settled(): Promise<void> {
     for (;;) {
-      const status = await this.client.unary("/etcdserverpb.Maintenance/Status", new Uint8Array(0));
-      if (StatusResponse.decode(status).storageVersion === storageVersion) return;
+      if ((await this.status()).storageVersion === storageVersion) return;
       await pause(10);
     }
   }
 
   get #running(): ServerProcess {
-    if (this.#process === undefined) throw new Error(`${this.#plan.id} does not run`);
+    if (this.#process === undefined) throw new Error(`${this.plan.id} does not run`);
     return this.#process;
   }
+}
+
+function portOf(url: string): number {
+  return Number(new URL(url).port);
 }

@@ -15,12 +15,19 @@ export interface ServerPlan {
   readonly client: string;
   readonly peer: string;
   readonly token: string;
-  readonly flags: readonly string[];
+  readonly flags?: readonly string[];
+  /** Of several members: all of them, as `--initial-cluster`. Their ports are the recorded ones, as the ids derive from them. */
+  readonly cluster?: string;
+  /** Joins a cluster when a step starts it. */
+  readonly state?: "existing";
+  readonly autostart?: boolean;
 }
 
 export interface Scene {
   readonly transcript: string;
   readonly servers: readonly ServerPlan[];
+  /** Of several members: who leads at the beginning. */
+  readonly leader?: string;
   readonly member_ids: Readonly<Record<string, string>>;
 }
 
@@ -130,6 +137,8 @@ export interface ServerStep extends Numbered {
   readonly kind: "server";
   readonly on: string;
   readonly do: "stop" | "kill" | "start" | "restart" | "lead";
+  /** With `start`: `--initial-cluster`. */
+  readonly cluster?: string;
 }
 
 export interface Http2Step extends Numbered, Http2Answer {
