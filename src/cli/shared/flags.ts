@@ -5,7 +5,7 @@
  */
 import { formatDuration, parseDuration } from "../../base/duration.ts";
 import { messageOf } from "./failure.ts";
-import { parseBool, parseInt64 } from "./go-number.ts";
+import { parseBool, parseInt64, parseUint64 } from "./go-number.ts";
 
 export type FlagValue = boolean | string | bigint | number | readonly string[];
 
@@ -17,11 +17,12 @@ interface FlagBase<Type extends string, Value extends FlagValue> {
   readonly usage: string;
 }
 
-/** One flag as a command declares it. `integer` is 64-bit, `duration` is milliseconds, `list` is comma separated. */
+/** One flag as a command declares it. `integer` and `unsigned` are 64-bit, `duration` is milliseconds, `list` is comma separated. */
 export type FlagSpec =
   | FlagBase<"bool", boolean>
   | FlagBase<"string", string>
   | FlagBase<"integer", bigint>
+  | FlagBase<"unsigned", bigint>
   | FlagBase<"duration", number>
   | FlagBase<"list", readonly string[]>;
 
@@ -70,6 +71,7 @@ export class FlagSet {
     return typeof value === "string" ? value : String(value);
   }
 
+  /** Of either kind of integer. */
   integer(name: string): bigint {
     const value = this.#value(name);
     return typeof value === "bigint" ? value : 0n;
@@ -180,6 +182,8 @@ function parseValue(spec: FlagSpec, text: string): FlagValue {
       return parseBool(text);
     case "integer":
       return parseInt64(text, 0);
+    case "unsigned":
+      return parseUint64(text, 0);
     case "duration":
       return parseDuration(text);
     case "list":

@@ -95,17 +95,29 @@ export function plainUsage(path: CommandPath): string {
   return text;
 }
 
-const kindNames = { bool: "", string: " string", integer: " int", duration: " duration", list: " strings" };
+const kindNames = {
+  bool: "",
+  string: " string",
+  integer: " int",
+  unsigned: " uint",
+  duration: " duration",
+  list: " strings",
+};
 
 function plainFlags(specs: readonly FlagSpec[]): string {
   const sorted = [...specs].sort((a, b) => (a.name < b.name ? -1 : 1));
   const rows = sorted.map((spec): [string, string] => {
     const name = spec.shorthand === undefined ? `      --${spec.name}` : `  -${spec.shorthand}, --${spec.name}`;
-    const initial = spec.type === "string" && spec.initial !== "" ? ` (default ${JSON.stringify(spec.initial)})` : "";
-    return [name + kindNames[spec.type], spec.usage + initial];
+    return [name + kindNames[spec.type], spec.usage + defaultText(spec)];
   });
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, text]) => `${name.padEnd(width)}   ${text}\n`).join("");
+}
+
+/** Go shows a default unless it is its type's zero. */
+function defaultText(spec: FlagSpec): string {
+  if ([false, "", 0n, 0].includes(spec.initial as string) || formatValue(spec.initial) === "[]") return "";
+  return ` (default ${spec.type === "string" ? JSON.stringify(spec.initial) : formatValue(spec.initial)})`;
 }
 
 function ownFlags(command: Command): FlagSpec[] {
