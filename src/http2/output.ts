@@ -154,10 +154,12 @@ export class Output {
       this.#fullBytes += this.position - this.#start;
     }
     if (this.bytes.length > 0) this.#held.push(this.bytes);
-    this.bytes = this.#pool.take();
+    this.bytes = emptyBytes;
     this.position = 0;
     this.#start = 0;
+    // Before the new buffer is taken: a socket that takes everything at once makes the flush release what is empty.
     if (this.#fullBytes >= flushAtBytes) this.flush();
+    this.bytes = this.#pool.take();
   }
 
   /** The socket holds nothing: every buffer is free again. */
