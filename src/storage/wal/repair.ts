@@ -8,6 +8,9 @@ import type { LogTail } from "./log-reader.ts";
 
 const COPY_SIZE = 1 << 20;
 
+/** What a segment holds beyond its last record. */
+const zeros = new Uint8Array(COPY_SIZE);
+
 /** Cuts the torn end off the segment at `tail.path`, which must be the last one. The cut is durable on return. */
 export async function repairTornTail(disk: Disk, tail: LogTail, log: Logger): Promise<void> {
   const { path, offset } = tail;
@@ -23,6 +26,7 @@ export async function repairTornTail(disk: Disk, tail: LogTail, log: Logger): Pr
   log.info("repaired", { path, error: "unexpected EOF" });
 }
 
+/** Zeros become holes: the end of a full disk is one thing that tears a log, and the copy must fit what was freed since. */
 async function copyFile(disk: Disk, source: DiskFile, path: string): Promise<void> {
   const copy = disk.open(path, "create");
   try {
@@ -30,8 +34,11 @@ async function copyFile(disk: Disk, source: DiskFile, path: string): Promise<voi
     const block = new Uint8Array(COPY_SIZE);
     for (let position = 0; ; position += COPY_SIZE) {
       const count = source.readSync(block, position);
-      await copy.write(block.subarray(0, count), position);
-      if (count < COPY_SIZE) break;
+      const isEmpty = Buffer.compare(block.subarray(0, count), zeros.subarray(0, count)) === 0;
+      if (!isEmpty) await copy.write(block.subarray(0, count), position);
+      if (count === COPY_SIZE) continue;
+      copy.truncate(position + count);
+      break;
     }
   } finally {
     copy.close();
