@@ -45,7 +45,7 @@ export function readContents(endpoint: string, hashAt?: readonly number[]): Prom
       compactRevision: Number(compactRevision),
       hashes,
       keys: kvs.map((kv) => [text(kv.key), kv.createRevision, kv.modRevision, kv.version, kv.lease].join(" ")),
-      leases: Object.fromEntries(Object.entries(leases).sort()),
+      leases: Object.fromEntries(Object.entries(leases).sort(([a], [b]) => (a < b ? -1 : 1))),
       members: members.map(({ ID, name, peerURLs }) => `${ID.toString(16)} ${name} ${peerURLs.join(",")}`),
     };
   });
