@@ -46,6 +46,11 @@ export class ClientCall extends Http2Stream implements MessageSink {
   #halfClosing = false;
   /** Messages are given back to the peer's window by the consumer ({@link release}) instead of on arrival. */
   readonly #holdWindow: boolean;
+  /** The consumer waits for a message. */
+  #isWanted = false;
+  /** Bytes that were given back before their message was taken: of the message in progress, and of the first that waits. */
+  #returnedBytes = 0;
+  #firstReturnedBytes = 0;
 
   constructor(
     session: Http2Session,
@@ -98,7 +103,22 @@ export class ClientCall extends Http2Stream implements MessageSink {
 
   /** A message was taken by the consumer. */
   release(size: number): void {
-    this.session.consumed(this, prefixSize + size);
+    this.session.consumed(this, prefixSize + size - this.#firstReturnedBytes);
+    this.#firstReturnedBytes = 0;
+  }
+
+  /** The consumer has taken all messages and waits for the next. */
+  want(): void {
+    this.#isWanted = true;
+    this.#returnPartial();
+  }
+
+  /** What comes of a message that is waited for is given back at once: it may be larger than the window. */
+  #returnPartial(): void {
+    if (!this.#isWanted) return;
+    const { partialBytes } = this.#reader;
+    this.session.consumed(this, partialBytes - this.#returnedBytes);
+    this.#returnedBytes = partialBytes;
   }
 
   onQueueEmpty(): void {
@@ -136,6 +156,7 @@ export class ClientCall extends Http2Stream implements MessageSink {
   onData(bytes: Uint8Array, start: number, end: number, endStream: boolean): void {
     if (!this.#holdWindow) this.session.consumed(this, end - start);
     this.#reader.push(bytes, start, end, this);
+    this.#returnPartial();
     if (endStream) {
       this.#finish(new GrpcError(Code.Internal, "server closed the stream without sending trailers"));
     }
@@ -146,6 +167,10 @@ export class ClientCall extends Http2Stream implements MessageSink {
       this.abort(new GrpcError(Code.Internal, "grpc: compressed flag set with identity or empty encoding"));
       return false;
     }
+    this.#isWanted = false;
+    // Something was returned only while this message was waited for: it is the first to be taken.
+    this.#firstReturnedBytes = Math.max(this.#firstReturnedBytes, this.#returnedBytes);
+    this.#returnedBytes = 0;
     this.#events.message(copyBytes(message));
     return !this.#over;
   }

@@ -278,6 +278,7 @@ class CallStream implements ClientStream, ClientCallEvents {
     for (const message of this.#early) call.send(message, false);
     this.#early.length = 0;
     if (this.#halfClosed) call.halfClose();
+    if (this.#reader !== undefined) call.want();
     if (call.queuedBytes === 0) this.drained();
   }
 
@@ -325,6 +326,7 @@ class CallStream implements ClientStream, ClientCallEvents {
     if (this.#ended) return Promise.resolve({ done: true, value: undefined });
     return new Promise((resolve, reject) => {
       this.#reader = { resolve, reject };
+      this.#call?.want();
     });
   }
 

@@ -44,6 +44,11 @@ export class MessageReader {
     return this.#buffer.length;
   }
 
+  /** Bytes, prefix included, that have come of the message in progress. */
+  get partialBytes(): number {
+    return this.#prefixHave + this.#have;
+  }
+
   /** Takes `bytes[start, end)`, borrowed. */
   push(bytes: Uint8Array, start: number, end: number, sink: MessageSink): void {
     let position = start;

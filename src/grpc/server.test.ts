@@ -289,6 +289,31 @@ test("send tells the producer to stop while the reader is slow, and onDrain to g
   expect(count).toBe(200);
 });
 
+test("a streamed message larger than the window reaches a client that waits for it, and windows add up again", async () => {
+  const { clock, server, connect } = setup();
+  server.serverStream("/t.S/Large", (call) => {
+    for (let each = 0; each < 5; each++) {
+      call.send(new Uint8Array(9_000_000).fill(each));
+      call.send(new Uint8Array(10).fill(each));
+    }
+    call.end();
+  });
+  const stream = connect().stream("/t.S/Large");
+  void stream.send(bytes("q"));
+  stream.halfClose();
+  const seen: number[][] = [];
+  const reading = (async () => {
+    for await (const message of stream) seen.push([message.length, message[0], message.at(-1)!]);
+  })();
+  await outcome(clock, reading);
+  expect(seen).toEqual(
+    [0, 1, 2, 3, 4].flatMap((each) => [
+      [9_000_000, each, each],
+      [10, each, each],
+    ]),
+  );
+});
+
 test("a client that does not consume a stream holds the server back by its window", async () => {
   const { clock, server, connect } = setup();
   let sent = 0;

@@ -12,6 +12,8 @@ import type { Watcher } from "./watcher.ts";
 
 /** Rows looked at in one slice; about a millisecond. */
 const sliceRowsMax = 1000;
+/** Their pairs, beyond which a slice ends early: large values must not add up to a response that no client takes. */
+const sliceBytesMax = 2 * 1024 * 1024;
 /** Different revisions in one response at most, as in etcd. */
 const responseRevisionsMax = 1000;
 /** Event bytes gathered for one watcher before they are handed on. */
@@ -67,11 +69,13 @@ export class CatchUpRound {
   /** Reads a slice. @returns true when the round is over. */
   step(): boolean {
     const changes: Change[] = [];
+    let bytes = 0;
     let next: Revision | undefined;
     try {
       next = this.#store.eventsSince(this.#at, this.end, sliceRowsMax, (change) => {
         changes.push(change);
-        return true;
+        bytes += change.kv.length;
+        return bytes < sliceBytesMax;
       });
     } catch (error) {
       // Compacted in the meantime: the next round tells the watchers that are concerned.
