@@ -8,7 +8,12 @@ test("known values: the check value of the catalogue and the vectors of RFC 3720
   expect(updateCrc32c(0, text("123456789"))).toBe(0xe306_9283);
   expect(updateCrc32c(0, new Uint8Array(32))).toBe(0x8a91_36aa);
   expect(updateCrc32c(0, new Uint8Array(32).fill(0xff))).toBe(0x62a8_ab43);
-  expect(updateCrc32c(0, Uint8Array.from({ length: 32 }, (_, index) => index))).toBe(0x46dd_794e);
+  expect(
+    updateCrc32c(
+      0,
+      Uint8Array.from({ length: 32 }, (_, index) => index),
+    ),
+  ).toBe(0x46dd_794e);
   expect(updateCrc32c(0, new Uint8Array(0))).toBe(0);
 });
 

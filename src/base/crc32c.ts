@@ -20,8 +20,7 @@ export function updateCrc32c(crc: number, bytes: Uint8Array, start = 0, end: num
   let value = ~crc;
   let position = start;
   for (const last = end - SLICES; position <= last; position += SLICES) {
-    value ^=
-      bytes[position] | (bytes[position + 1] << 8) | (bytes[position + 2] << 16) | (bytes[position + 3] << 24);
+    value ^= bytes[position] | (bytes[position + 1] << 8) | (bytes[position + 2] << 16) | (bytes[position + 3] << 24);
     value =
       table[0xf00 | (value & 0xff)] ^
       table[0xe00 | ((value >>> 8) & 0xff)] ^
