@@ -1,0 +1,83 @@
+/**
+ * Data directories of a cluster of etcd 3.5.30 (test/fixtures/cluster-dirs), one member far behind the others in one of
+ * them: ours start on all three and show what etcd showed. Members know each other by the recorded peer URLs, so these
+ * ports are the recorded ones.
+ */
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { methods } from "../../src/client/methods.ts";
+import { withClient } from "../support/client.ts";
+import { ClusterMember } from "../support/cluster.ts";
+import { fixtureText, removeDirectory, temporaryDirectory, unpackFixture } from "../support/fixture.ts";
+import { freePorts, patienceMs, program, ServerProcess } from "../support/process.ts";
+
+interface Shows {
+  readonly cluster_id: string;
+  readonly member_id: string;
+  readonly revision: number;
+  readonly hashkv: readonly { readonly revision: number; readonly hash?: number; readonly compact_revision?: string }[];
+}
+
+interface Expected {
+  readonly start_flags: Readonly<Record<string, readonly string[]>>;
+  readonly expect: { readonly shows: Readonly<Record<string, Shows>> };
+}
+
+const within = { timeoutMs: patienceMs };
+const members: ClusterMember[] = [];
+const folders: string[] = [];
+afterEach(async () => {
+  await Promise.all(members.splice(0).map((member) => member.kill()));
+  for (const folder of folders.splice(0)) removeDirectory(folder);
+});
+
+async function start(work: string, name: string, flags: readonly string[]): Promise<ClusterMember> {
+  const value = (flag: string): string | undefined => {
+    const at = flags.indexOf(`--${flag}`);
+    return at < 0 ? undefined : flags[at + 1];
+  };
+  const peerUrl = value("listen-peer-urls") ?? "";
+  const [client] = await freePorts(1);
+  const member = new ClusterMember(name, { client, peer: Number(new URL(peerUrl).port) }, join(work, name));
+  members.push(member);
+  const catchUp = value("experimental-snapshot-catchup-entries");
+  member.process = await ServerProcess.launch({
+    command: program("etcd"),
+    dataDir: member.dataDir,
+    ports: member.ports,
+    args: [
+      `--name=${name}`,
+      `--initial-cluster=${value("initial-cluster")}`,
+      `--snapshot-count=${value("snapshot-count") ?? 10_000}`,
+      ...(catchUp === undefined ? [] : [`--snapshot-catchup-entries=${catchUp}`]),
+    ],
+  });
+  return member;
+}
+
+test.each(["cluster3", "cluster3-lagging"])("ours carry on what etcd 3.5 left: %s", async (name) => {
+  const expected = JSON.parse(fixtureText(`cluster-dirs/${name}/expected.json`)) as Expected;
+  const work = temporaryDirectory();
+  folders.push(work);
+  for (const [id, flags] of Object.entries(expected.start_flags)) {
+    unpackFixture(`cluster-dirs/${name}/${id}.tar.gz`, work);
+    await start(work, id, flags);
+  }
+  for (const member of members) expect(await member.process?.becomesReady()).toBe(true);
+  for (const member of members) {
+    const shows = expected.expect.shows[member.name];
+    const { header } = await withClient(member.endpoint, (client) =>
+      client.call(methods.range, { key: Uint8Array.of(0), rangeEnd: Uint8Array.of(0), countOnly: true }, within),
+    );
+    expect({
+      cluster_id: String(header?.clusterId),
+      member_id: String(header?.memberId),
+      revision: Number(header?.revision),
+    }).toEqual({ cluster_id: shows.cluster_id, member_id: shows.member_id, revision: shows.revision });
+    for (const { revision, hash, compact_revision: compactRevision } of shows.hashkv) {
+      if (hash === undefined) continue;
+      const ours = await member.hashKv(revision);
+      expect([revision, ours.hash, String(ours.compactRevision)]).toEqual([revision, hash, compactRevision]);
+    }
+  }
+});
