@@ -1,6 +1,7 @@
 /** Go's members and ours in one cluster: every mix, either kind leading, and one replaced by the other on the same data. */
 import { afterEach, describe, expect, test } from "vitest";
 import { methods } from "../../src/client/methods.ts";
+import { DowngradeRequest_DowngradeAction } from "../../src/wire/gen/etcdserverpb/rpc.ts";
 import { bytes, get, put, withClient } from "../support/client.ts";
 import { type ClusterMember, eventually, TestCluster } from "../support/cluster.ts";
 import { goEtcd, releases, theGoEtcd, titleFor } from "./go-etcd.ts";
@@ -103,6 +104,34 @@ describe.each(releases)("%s", (release) => {
           await cluster.start(member, command);
           await eventually("all are equal", expectEqualHashes);
         }
+      }
+      await writer.stop();
+      await expectAllThere(writer);
+    });
+
+    test.runIf(release === "3.5")("a cluster of ours goes back to 3.5 by a downgrade, member by member", async () => {
+      const go = theGoEtcd(release).etcd;
+      cluster = await TestCluster.found([undefined, undefined, undefined]);
+      const writer = new Writer(() => cluster.members);
+      await eventually("the downgrade is accepted", async () => {
+        const { endpoint } = await cluster.leader();
+        await withClient(endpoint, (client) =>
+          client.call(methods.downgrade, {
+            action: DowngradeRequest_DowngradeAction.ENABLE,
+            version: "3.5.0",
+          }),
+        );
+      });
+      await eventually("the storage is that of 3.5", async () => {
+        for (const { endpoint } of cluster.members) {
+          const { storageVersion } = await withClient(endpoint, (client) => client.call(methods.status, {}));
+          expect(storageVersion).toBe("3.5.0");
+        }
+      });
+      for (const member of cluster.members) {
+        await member.stop();
+        await cluster.start(member, go);
+        await eventually("all are equal", expectEqualHashes);
       }
       await writer.stop();
       await expectAllThere(writer);
