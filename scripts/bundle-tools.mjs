@@ -41,6 +41,9 @@ export async function bundleTools() {
       target: "node20",
       // A script run from source has no loader for import(): what is imported late becomes a late require.
       supported: { "dynamic-import": false },
+      // What asks where it lies (the thread that hashes passwords, for its library) is told of the bundle's file.
+      define: { "import.meta.url": "bundleUrl" },
+      banner: { js: 'const bundleUrl = require("node:url").pathToFileURL(__filename).href;' },
       legalComments: "none",
       logLevel: "warning",
     });

@@ -46,7 +46,8 @@ export function writeRevision(backend: AuthBackend, revision: number): void {
 }
 
 export function readUser(backend: AuthBackend, name: string): User | undefined {
-  const row = backend.get(buckets.authUsers, Buffer.from(name));
+  // No row has an empty name; a caller without credentials has one.
+  const row = name === "" ? undefined : backend.get(buckets.authUsers, Buffer.from(name));
   return row === undefined ? undefined : decodeRow("authUsers", () => User.decode(row));
 }
 
@@ -59,7 +60,7 @@ export function deleteUser(backend: AuthBackend, user: User): void {
 }
 
 export function readRole(backend: AuthBackend, name: string): Role | undefined {
-  const row = backend.get(buckets.authRoles, Buffer.from(name));
+  const row = name === "" ? undefined : backend.get(buckets.authRoles, Buffer.from(name));
   return row === undefined ? undefined : decodeRow("authRoles", () => Role.decode(row));
 }
 
@@ -85,8 +86,13 @@ function decodeRow<Row>(bucket: string, decode: () => Row): Row {
   try {
     return decode();
   } catch (cause) {
-    throw new CorruptionError({ path: bucket }, "a row is not what etcd writes there", "restore the member from a backup", {
-      cause,
-    });
+    throw new CorruptionError(
+      { path: bucket },
+      "a row is not what etcd writes there",
+      "restore the member from a backup",
+      {
+        cause,
+      },
+    );
   }
 }

@@ -5,7 +5,7 @@
  * What a user may do is worked out once and kept until the next change. With authentication off every check passes at
  * once, on one boolean. Source: etcd server/auth/store.go.
  */
-import { asBuffer, compareBytes, equalBytes } from "../base/bytes.ts";
+import { asBuffer, compareBytes, copyBytes, equalBytes } from "../base/bytes.ts";
 import { goSort } from "../base/go-sort.ts";
 import { buckets } from "../storage/backend/bucket.ts";
 import { EtcdError } from "../wire/errors.ts";
@@ -157,7 +157,7 @@ export class AuthStore {
     const write: KeyInterval[] = [];
     for (const name of user.roles) {
       for (const { permType, key, rangeEnd } of readRole(this.#backend, name)?.keyPermission ?? []) {
-        const interval = keyInterval(key.slice(), rangeEnd.slice());
+        const interval = keyInterval(copyBytes(key), copyBytes(rangeEnd));
         if (interval === undefined) continue;
         const isBoth = permType === PermissionType.READWRITE;
         if (isBoth || permType === PermissionType.READ) read.push(interval);
@@ -180,6 +180,13 @@ export class AuthStore {
     if (user === undefined) throw new EtcdError("authFailed");
     if (user.options?.noPassword === true) throw new EtcdError("noPasswordUser");
     return asBuffer(user.password).toString("latin1");
+  }
+
+  /** Who shows a token. @throws {EtcdError} `invalidAuthToken`. */
+  callerOf(token: string): Caller {
+    const caller = this.tokens.identify(token, this.#revision);
+    if (caller === undefined) throw new EtcdError("invalidAuthToken");
+    return caller;
   }
 
   /**
@@ -339,7 +346,11 @@ export class AuthStore {
   permissionsOf(name: string): Permission[] {
     const { keyPermission } = this.#requireRole(name);
     if (name === rootRole) return [everything];
-    return keyPermission.map(({ permType, key, rangeEnd }) => ({ permType, key: key.slice(), rangeEnd: rangeEnd.slice() }));
+    return keyPermission.map(({ permType, key, rangeEnd }) => ({
+      permType,
+      key: copyBytes(key),
+      rangeEnd: copyBytes(rangeEnd),
+    }));
   }
 
   #requireUser(name: string): User {

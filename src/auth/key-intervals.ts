@@ -65,7 +65,8 @@ export class KeyIntervals {
   hasRange(key: Uint8Array, rangeEnd: Uint8Array): boolean {
     assert(rangeEnd.length > 0, "a range has an end; ask for a single key otherwise");
     const isOpen = isOpenEnd(rangeEnd);
-    if (!isOpen && compareBytes(key, rangeEnd) >= 0) return this.#granted.some((one) => reachesOver(one, key, rangeEnd));
+    if (!isOpen && compareBytes(key, rangeEnd) >= 0)
+      return this.#granted.some((one) => reachesOver(one, key, rangeEnd));
     const run = this.#runAt(key);
     if (run === undefined) return false;
     return run.end === undefined || (!isOpen && compareBytes(rangeEnd, run.end) <= 0);

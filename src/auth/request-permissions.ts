@@ -33,6 +33,12 @@ export function requireTxn(auth: AuthStore, leases: LeasedKeys, caller: Caller, 
   for (const op of request.failure) requireOp(auth, leases, caller, op);
 }
 
+/** The ranges at the top of a transaction, which etcd's members do not all look at. */
+export function requireTopRanges(auth: AuthStore, caller: Caller, request: TxnRequest): void {
+  for (const op of request.success) requireTopRange(auth, caller, op);
+  for (const op of request.failure) requireTopRange(auth, caller, op);
+}
+
 /** Write permission on every key of a lease: it may be revoked then, or kept alive, or given another key. */
 export function requireLeaseWrite(auth: AuthStore, leases: LeasedKeys, caller: Caller, leaseId: bigint): void {
   if (auth.isAdmin(caller)) return;
@@ -43,6 +49,10 @@ export function requireLeaseWrite(auth: AuthStore, leases: LeasedKeys, caller: C
 export function requireLeaseRead(auth: AuthStore, leases: LeasedKeys, caller: Caller, leaseId: bigint): void {
   if (auth.isAdmin(caller)) return;
   for (const key of leases.keysOf(leaseId)) auth.requireRead(caller, key, emptyBytes);
+}
+
+function requireTopRange(auth: AuthStore, caller: Caller, op: RequestOp): void {
+  if (op.kind === "range") auth.requireRead(caller, op.range.key, op.range.rangeEnd);
 }
 
 function requireOp(auth: AuthStore, leases: LeasedKeys, caller: Caller, op: RequestOp): void {

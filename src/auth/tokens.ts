@@ -2,6 +2,13 @@
 import { EtcdError } from "../wire/errors.ts";
 import type { Caller } from "./caller.ts";
 
+const scheme = "Bearer ";
+
+/** A token as it stands in metadata or a header, with one scheme in front of it taken away. */
+export function bareToken(text: string): string {
+  return text.startsWith(scheme) ? text.slice(scheme.length) : text;
+}
+
 export interface TokenAssignment {
   readonly username: string;
   /** The auth revision as of the log entry that assigns the token. */

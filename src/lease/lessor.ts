@@ -236,6 +236,14 @@ export class Lessor {
     return lease === undefined ? [] : this.#sortedKeys(lease).map(copyBytes);
   }
 
+  /** As {@link keysOf}, in no order and as views: for looking at them before anything is written. */
+  attachedKeys(id: bigint): Uint8Array[] {
+    const keys = this.#keys;
+    const lease = this.#leases.get(id);
+    if (keys === undefined || lease === undefined) return [];
+    return Array.from(lease.items, (item) => keys.keyOf(item));
+  }
+
   /** Ids of all leases, soonest expiry first. */
   leaseIds(): bigint[] {
     const leases = [...this.#leases.values()];

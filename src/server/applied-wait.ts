@@ -19,6 +19,10 @@ export class AppliedWait {
     this.#clock = clock;
   }
 
+  get count(): number {
+    return this.#waiters.size;
+  }
+
   /** Resolves when `index` is applied. @throws {EtcdError} by rejection: `timeoutWaitAppliedIndex`, `stopped`. */
   until(index: number, appliedIndex: number): Promise<void> {
     if (appliedIndex >= index) return Promise.resolve();

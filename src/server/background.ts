@@ -1,4 +1,5 @@
 /** What a member does besides answering: each part on its own timer, all stopped together. */
+import { type Caller, rootUser } from "../auth/caller.ts";
 import type { Timer } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -40,6 +41,7 @@ export class Background {
     const { config, state, propose, log, isLeader } = parts;
     const { clock, disk } = parts.platform;
     const { cluster } = parts;
+    const root = (): Caller => ({ username: rootUser, revision: state.auth.revision });
     const holdsLog = (): boolean => cluster.snapshots.holdsLog;
     this.snapshotter = new Snapshotter({ ...parts.bootstrapped, ...state, ...parts, clock, disk, holdsLog });
     this.leases = new LeaseLoop({
@@ -47,6 +49,7 @@ export class Background {
       clock,
       lessor: state.lessor,
       checkpoints: config.leaseCheckpoint,
+      propose: (kind, request, callback) => propose(kind, request, callback, state.auth.isEnabled ? root() : undefined),
       forward: (id, renewHere) => cluster.renewLease(id, renewHere),
     });
     this.versions = new VersionMonitor({

@@ -10,17 +10,13 @@ import type { Membership } from "../membership/membership.ts";
 import { decodeOldStore, type OldStore } from "../membership/old-store.ts";
 import { formatVersion, isOlderMinor, parseVersion, serverVersion } from "../membership/version.ts";
 import type { Backend } from "../storage/backend/backend.ts";
-import { buckets } from "../storage/backend/bucket.ts";
 import { readConsistentIndex } from "../storage/backend/schema.ts";
 import { decodeConfChange } from "../wire/raft/codec.ts";
 import { type Entry, EntryType, type HardState, type Snapshot } from "../wire/raft/types.ts";
-import { decodeEntryRequest } from "./apply/entry-request.ts";
 import { refuseNewerCluster } from "./apply/membership-applier.ts";
 import type { DataDir } from "./data-dir.ts";
 import { StartError } from "./start-error.ts";
 import { storageVersion } from "./version-monitor.ts";
-
-const authEnabledKey = new Uint8Array(Buffer.from("authEnabled", "latin1"));
 
 /**
  * Members as of a snapshot; none without one.
@@ -57,7 +53,6 @@ export function checkBackend(backend: Backend, membership: Membership, path: str
   }
   if (membership.clusterVersion !== undefined) refuseNewerCluster(membership.clusterVersion);
   refuseForeignDowngrade(membership);
-  if (backend.get(buckets.auth, authEnabledKey)?.[0] === 1) refuseAuth(path);
 }
 
 /** A downgrade that leads below the version before this one: this program is not what the cluster waits for. */
@@ -67,13 +62,6 @@ function refuseForeignDowngrade({ downgrade }: Membership): void {
   throw new StartError(
     "invalid downgrade; server version is not allowed to join when downgrade is enabled: the server is " +
       `${formatVersion(serverVersion)}, the target ${downgrade.targetVersion}; start the target version, or cancel the downgrade`,
-  );
-}
-
-function refuseAuth(path: string): never {
-  throw new StartError(
-    `${path}: authentication is enabled here, and users and roles are not supported yet; serving the data would open it ` +
-      "to everybody",
   );
 }
 
@@ -101,19 +89,11 @@ export function checkLog(log: LogToCheck): void {
   const committed = Math.max(hardState.commit, consistentIndex);
   const table = membersAt(snapshot, dirs.snapDir);
   for (const entry of entries) {
-    if (entry.type === EntryType.ConfChange) {
-      if (entry.index > committed) continue;
-      const change = decodeConfChange(entry.data);
-      if (table.validate(change, log.maxLearners) === undefined) table.apply(change);
-    } else if (entry.index > consistentIndex && isAuthChange(entry)) {
-      refuseAuth(dirs.walDir);
-    }
+    if (entry.type !== EntryType.ConfChange || entry.index > committed) continue;
+    const change = decodeConfChange(entry.data);
+    if (table.validate(change, log.maxLearners) === undefined) table.apply(change);
   }
   refuseRemoved(table, log.memberId);
-}
-
-function isAuthChange(entry: Entry): boolean {
-  return entry.data.length > 0 && decodeEntryRequest(entry.data).kind.startsWith("auth");
 }
 
 /** What is not committed may never be, so only a removal that is committed is final. */

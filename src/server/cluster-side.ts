@@ -2,6 +2,8 @@
  * What a member has because it is not alone: ways to the others, requests to the leader, changes of the group, snapshots
  * out and in, and the answers it gives to its peers. Made by `EtcdMember`, which is the side that clients see.
  */
+import { nobody } from "../auth/caller.ts";
+import { bareToken } from "../auth/tokens.ts";
 import { formatId, type Member as ClusterMember } from "../membership/member.ts";
 import { formatVersion, parseVersion, serverVersion, type Version } from "../membership/version.ts";
 import { PeerClient } from "../peer/client.ts";
@@ -208,7 +210,9 @@ export class ClusterSide {
           storage: storage === undefined ? "unknown" : formatVersion(storage),
         };
       },
-      promoteMember: async (id) => {
+      promoteMember: async (id, token) => {
+        const { auth } = state;
+        if (auth.isEnabled) auth.requireAdmin(token === undefined ? nobody : auth.callerOf(bareToken(token)));
         await this.changes.promoteHere(id);
         return membership.members();
       },

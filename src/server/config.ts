@@ -78,6 +78,15 @@ export interface MemberConfig {
   /** `--force-new-cluster`. */
   readonly forceNewCluster: boolean;
 
+  /** `--auth-token`: kind of the tokens and its options; see auth/token-options.ts. */
+  readonly authToken: string;
+  /** `--auth-token-ttl`: how long a simple token lives after its last use. */
+  readonly authTokenTtlSeconds: number;
+  /** `--bcrypt-cost`. */
+  readonly bcryptCost: number;
+  /** `--client-cert-auth`: the common name of a client's verified certificate is a user name. */
+  readonly clientCertAuth: boolean;
+
   /** `--auto-compaction-mode` with `--auto-compaction-retention`. */
   readonly autoCompaction: AutoCompaction;
   /** `--compaction-batch-limit`: rows looked at between two pauses of a compaction. */
@@ -131,6 +140,10 @@ export const memberConfigDefaults = {
   strictReconfigCheck: true,
   maxLearners: 1,
   forceNewCluster: false,
+  authToken: "simple",
+  authTokenTtlSeconds: 300,
+  bcryptCost: 10,
+  clientCertAuth: false,
   autoCompaction: { mode: "off" },
   compactionBatchLimit: 1_000,
   compactionSleepIntervalMs: 10,

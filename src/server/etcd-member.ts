@@ -7,6 +7,8 @@
 import type { Histogram } from "../base/histogram.ts";
 import { formatId } from "../membership/member.ts";
 import type { AlarmStore } from "../alarm/alarm-store.ts";
+import type { AuthStore } from "../auth/auth-store.ts";
+import type { Caller } from "../auth/caller.ts";
 import type { Lessor } from "../lease/lessor.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { Membership } from "../membership/membership.ts";
@@ -23,9 +25,11 @@ import { ClusterMemberAttrSetRequest } from "../wire/gen/membershippb/membership
 import type { RequestKind } from "../wire/hot/raft-request.ts";
 import { type ConfChange, NONE } from "../wire/raft/types.ts";
 import { ApplyDurations } from "./apply/apply-durations.ts";
+import { AppliedWait } from "./applied-wait.ts";
 import { Applier } from "./apply/applier.ts";
 import { EntryApplier } from "./apply/entry-applier.ts";
 import { MembershipApplier } from "./apply/membership-applier.ts";
+import type { Passwords } from "./auth/passwords.ts";
 import type { Bootstrapped } from "./bootstrap.ts";
 import { Background } from "./background.ts";
 import { ClusterSide } from "./cluster-side.ts";
@@ -51,6 +55,8 @@ import type { SnapMetrics } from "../storage/snap/snap-metrics.ts";
 
 /** Most committed entries that wait to be applied; further proposals are refused. */
 const APPLY_GAP_MAX = 5_000;
+/** Requests that wait for an entry which their token names; a token may name any. */
+const APPLIED_WAITERS_MAX = 1_000;
 /** How long a stop waits for proposals that are in the log already. */
 const DRAIN_MS_MAX = 5_000;
 /** Time in which answers about its own removal leave a member, before it stops. */
@@ -65,6 +71,8 @@ export class EtcdMember implements Member {
   readonly lessor: Lessor;
   readonly backend: Backend;
   readonly alarms: AlarmStore;
+  readonly auth: AuthStore;
+  readonly passwords: Passwords;
   readonly membership: Membership;
   readonly quota: Quota;
   readonly requestTimeoutMs: number;
@@ -85,6 +93,7 @@ export class EtcdMember implements Member {
   readonly #cluster: ClusterSide;
   readonly #background: Background;
   readonly #spaceAlarm: SpaceAlarm;
+  readonly #appliedWait: AppliedWait;
   readonly #timers: Timer[] = [];
   readonly #durations = new ApplyDurations();
   readonly #leadershipCallbacks = new Set<() => void>();
@@ -113,6 +122,9 @@ export class EtcdMember implements Member {
     this.lessor = state.lessor;
     this.store = state.store;
     this.alarms = state.alarms;
+    this.auth = state.auth;
+    this.passwords = state.passwords;
+    this.#appliedWait = new AppliedWait(clock);
     this.quota = state.quota;
     this.requestTimeoutMs = requestTimeoutMs(config);
     const ids = new RequestIds(this.memberId, clock.now());
@@ -285,13 +297,13 @@ export class EtcdMember implements Member {
     return this.#ready.promise;
   }
 
-  propose(kind: RequestKind, request: Uint8Array, callback: ProposalCallback): void {
+  propose(kind: RequestKind, request: Uint8Array, callback: ProposalCallback, caller?: Caller): void {
     if (this.#state === "stopping") return callback(new EtcdError("stopped"), undefined);
     if (this.#node.committed > this.#applier.appliedIndex + APPLY_GAP_MAX || this.backend.overloaded) {
       return callback(new EtcdError("tooManyRequests"), undefined);
     }
     try {
-      this.#proposals.propose(kind, request, callback, this.platform.clock.monotonic());
+      this.#proposals.propose(kind, request, callback, this.platform.clock.monotonic(), caller);
     } catch (error) {
       if (!(error instanceof EtcdError)) throw error;
       return callback(error, undefined);
@@ -303,6 +315,11 @@ export class EtcdMember implements Member {
     if (this.#state === "stopping") return callback(new EtcdError("stopped"));
     this.#reads.add(callback);
     this.#loop.schedule();
+  }
+
+  whenApplied(index: number, proceed: () => void): void {
+    if (index <= this.#applier.appliedIndex || this.#appliedWait.count >= APPLIED_WAITERS_MAX) return proceed();
+    this.#appliedWait.until(index, this.#applier.appliedIndex).then(proceed, proceed);
   }
 
   nextRequestId(): bigint {
@@ -355,6 +372,7 @@ export class EtcdMember implements Member {
       await this.#drain();
       this.#quiesce();
     }
+    await this.passwords.close();
     await this.#background.settled();
     await this.#cluster.stop();
     await this.#loop.stop();
@@ -378,6 +396,7 @@ export class EtcdMember implements Member {
     this.#background.stop();
     this.#proposals.failAll("stopped");
     this.#reads.failAll("stopped");
+    this.#appliedWait.failAll("stopped");
     this.#ready.reject(new EtcdError("stopped"));
   }
 
@@ -412,6 +431,7 @@ export class EtcdMember implements Member {
   }
 
   #afterApply(): void {
+    this.#appliedWait.release(this.#applier.appliedIndex);
     const { appliedIndex } = this.#applier;
     this.#applier.answerConfChanges();
     this.#reads.release(appliedIndex);

@@ -28,6 +28,7 @@ export interface LeaseLoopParts {
   readonly checkpoints: boolean;
   /** Renews at the primary, wherever it is. @param renewHere - once it is here. */
   readonly forward: (id: bigint, renewHere: () => Promise<number>) => Promise<number>;
+  /** Proposes in the member's own name: it may revoke any lease. */
   readonly propose: (kind: RequestKind, request: Uint8Array, callback: ProposalCallback) => void;
   readonly readIndex: (callback: ReadCallback) => void;
 }

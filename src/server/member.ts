@@ -5,6 +5,8 @@
  * Nothing here allocates a promise for a request: answers come by callback, each exactly once.
  */
 import type { AlarmStore } from "../alarm/alarm-store.ts";
+import type { AuthStore } from "../auth/auth-store.ts";
+import type { Caller } from "../auth/caller.ts";
 import type { Histogram } from "../base/histogram.ts";
 import type { Lessor } from "../lease/lessor.ts";
 import type { Membership } from "../membership/membership.ts";
@@ -15,6 +17,7 @@ import type { LeaseRemaining } from "../peer/pages.ts";
 import type { PeerServer } from "../peer/server.ts";
 import type { EtcdError } from "../wire/errors.ts";
 import type { ApplyResult } from "./apply/result.ts";
+import type { Passwords } from "./auth/passwords.ts";
 import type { MemberConfig } from "./config.ts";
 import type { MemberChanges } from "./member-changes.ts";
 import type { Peers } from "./peers.ts";
@@ -77,6 +80,8 @@ export interface Member {
   readonly lessor: Lessor;
   readonly backend: Backend;
   readonly alarms: AlarmStore;
+  readonly auth: AuthStore;
+  readonly passwords: Passwords;
   readonly membership: Membership;
   readonly quota: Quota;
   readonly counters: MemberCounters;
@@ -101,10 +106,17 @@ export interface Member {
    *
    * @param kind - which field of InternalRaftRequest the request is.
    * @param request - canonical bytes of that field's message; borrowed until the call returns (copied once, into the log entry).
+   * @param caller - whose request it is; nobody's when absent. Applying it checks what the caller may do.
    * @param callback - see {@link ProposalCallback}. Etcd's reasons: `requestTooLarge`, `tooManyRequests`, `timeout`,
    *   `noLeader`, `stopped`, and whatever applying the request gives.
    */
-  propose(kind: RequestKind, request: Uint8Array, callback: ProposalCallback): void;
+  propose(kind: RequestKind, request: Uint8Array, callback: ProposalCallback, caller?: Caller): void;
+
+  /**
+   * Goes on when this member has applied the entry at `index`, at once when it has; after a second, or when too many
+   * wait, all the same.
+   */
+  whenApplied(index: number, proceed: () => void): void;
 
   /**
    * Calls back when the store shows everything that was committed before this call (a linearizable read may then be

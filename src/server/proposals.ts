@@ -9,6 +9,7 @@
  * raft never had is certainly not done, and taken out of the queue. All have the same time limit, so the oldest one in the
  * table is the next to run out.
  */
+import { type Caller, nobody } from "../auth/caller.ts";
 import type { RawNode } from "../raft/raw-node.ts";
 import { RaftError } from "../raft/errors.ts";
 import { type ConfChange, NONE } from "../wire/raft/types.ts";
@@ -64,11 +65,21 @@ export class Proposals {
    * @param request - borrowed until the call returns.
    * @throws {EtcdError} `requestTooLarge`, `noLeader`: not queued, the callback is not called.
    */
-  propose(kind: RequestKind, request: Uint8Array, callback: ProposalCallback, nowMs: number): void {
+  propose(
+    kind: RequestKind,
+    request: Uint8Array,
+    callback: ProposalCallback,
+    nowMs: number,
+    caller: Caller = nobody,
+  ): void {
     const { ids, node, requestBytesMax } = this.#options;
     if (node.lead === NONE && this.#queued.length >= QUEUED_WITHOUT_LEADER_MAX) throw new EtcdError("noLeader");
     const sequence = ids.next();
-    const header = { id: ids.toBigInt(sequence), username: "", authRevision: 0n };
+    const header = {
+      id: ids.toBigInt(sequence),
+      username: caller.username,
+      authRevision: caller.revision === 0 ? 0n : BigInt(caller.revision),
+    };
     const entry = encodeRaftRequest(kind, request, header);
     if (entry.length > requestBytesMax) throw new EtcdError("requestTooLarge");
     this.#pending.set(sequence, { callback, startedMs: nowMs });

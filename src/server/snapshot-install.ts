@@ -2,7 +2,7 @@
  * A snapshot that a leader sent: its database lies in the snapshot directory already (the transport put it there); it
  * becomes durable as a raft snapshot, and then the state of this member, while it runs.
  *
- *     database in place ──► leases ──► keys ──► alarms ──► members ──► watches catch up, peers are dialed anew
+ *     database in place ──► leases ──► keys ──► alarms, users ──► members ──► watches catch up, peers are dialed anew
  *
  * All of it happens in one turn of the event loop, so that no read sees half of it.
  * Source: etcd server/etcdserver/server.go, `applySnapshot`.
@@ -65,6 +65,7 @@ export class SnapshotInstall {
       state.lessor.reload();
       state.store.reload();
       state.alarms.reload();
+      state.auth.reload();
       state.membership.reload();
       applier.restart(metadata);
       onInstalled(metadata.index);

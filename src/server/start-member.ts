@@ -1,15 +1,10 @@
 /** Starts a member on a data directory. */
 import type { Platform } from "../platform/platform.ts";
-import { buckets } from "../storage/backend/bucket.ts";
 import { bootstrap } from "./bootstrap.ts";
 import type { MemberConfig } from "./config.ts";
 import { EtcdMember } from "./etcd-member.ts";
 import type { Member } from "./member.ts";
 import { openState } from "./state.ts";
-
-const authRevisionKey = new Uint8Array(Buffer.from("authRevision", "latin1"));
-/** Counts changes of users and roles; etcd writes the first value outside the log, at any member's first start. */
-const firstAuthRevision = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 1);
 
 /**
  * Starts a member on its data directory. Resolves when its raft loop runs, which is before it has a leader: see
@@ -27,9 +22,6 @@ export async function startMember(config: MemberConfig, platform: Platform): Pro
   const { backend, wal } = bootstrapped;
   try {
     if (early.error !== undefined) throw early.error;
-    if (backend.get(buckets.auth, authRevisionKey) === undefined) {
-      backend.put(buckets.auth, authRevisionKey, firstAuthRevision);
-    }
     const member = new EtcdMember(config, platform, bootstrapped, openState(config, platform, bootstrapped));
     early.member = member;
     member.run();

@@ -1,11 +1,14 @@
 /** The replicated state of a member, opened from its database: what applying entries changes. */
 import { AlarmStore } from "../alarm/alarm-store.ts";
 import { Lessor } from "../lease/lessor.ts";
+import { AuthStore } from "../auth/auth-store.ts";
 import type { Membership } from "../membership/membership.ts";
 import { Store } from "../mvcc/store.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Backend } from "../storage/backend/backend.ts";
 import { ConsistentIndex } from "./apply/consistent-index.ts";
+import { Passwords } from "./auth/passwords.ts";
+import { createTokens } from "./auth/token-options.ts";
 import { type MemberConfig, requestTimeoutMs } from "./config.ts";
 import { Quota } from "./quota.ts";
 
@@ -20,15 +23,28 @@ export interface MemberState {
   readonly lessor: Lessor;
   readonly store: Store;
   readonly alarms: AlarmStore;
+  readonly auth: AuthStore;
+  readonly passwords: Passwords;
   readonly quota: Quota;
 }
 
-/** @throws {CorruptionError} when the database holds what etcd does not write. */
+/**
+ * @throws {CorruptionError} when the database holds what etcd does not write.
+ * @throws {StartError} when tokens cannot be made as configured.
+ */
 export function openState(
   config: MemberConfig,
-  { log, random }: Platform,
+  platform: Platform,
   { backend, membership }: { readonly backend: Backend; readonly membership: Membership },
 ): MemberState {
+  const { log, random } = platform;
+  const passwords = new Passwords(config.bcryptCost, random, log);
+  const authLog = log.withCaller("auth/auth-store.ts");
+  const auth = AuthStore.open(backend, {
+    tokens: createTokens(config.authToken, config.authTokenTtlSeconds, platform),
+    hashPassword: (password) => passwords.hashNow(password),
+    info: (message, fields) => authLog.info(message, fields),
+  });
   const storeLog = log.withCaller("mvcc/store.ts");
   const consistentIndex = new ConsistentIndex(backend);
   // Leases come before keys: opening the store attaches them.
@@ -46,7 +62,8 @@ export function openState(
   storeLog.info("kvstore restored", { "current-rev": store.currentRevision });
   const quota = new Quota(backend, config.quotaBackendBytes);
   quota.logTo(log.withCaller("server/quota.ts"), config.quotaBackendBytes);
-  return { backend, membership, consistentIndex, lessor, store, alarms: AlarmStore.open(backend), quota };
+  const alarms = AlarmStore.open(backend);
+  return { backend, membership, consistentIndex, lessor, store, alarms, auth, passwords, quota };
 }
 
 /** Whether checkpoints of leases go to the database; changes with the cluster version. */

@@ -139,6 +139,7 @@ export const reasons = {
   },
   permissionNotGiven: { code: Code.InvalidArgument, message: "etcdserver: permission not given" },
   invalidAuthManagement: { code: Code.InvalidArgument, message: "etcdserver: invalid auth management" },
+  passwordTooLong: { code: Code.Unknown, message: "bcrypt: password length exceeds 72 bytes" },
   verifyOnlyKey: { code: Code.Unknown, message: "auth: token signing attempted with verify-only key" },
 
   // Auth, texts of the inside: logs, start-up, and cases that etcd leaves unmapped

@@ -99,7 +99,57 @@ const differences: readonly Difference[] = [
     steps: { "cluster-single": [28, 29, 30] },
     change: (step: UnaryStep) => withFields(step, { members: (fieldsOf(step)["members"] as Json[]).map(asLearner) }),
   })),
+  {
+    why: "3.6 gives refusals of maintenance calls the codes and texts of all others; 3.5.30 shows its inner ones",
+    method: "/etcdserverpb.Maintenance/Defragment",
+    change: withOuterStatus,
+  },
+  { why: "as Defragment", method: "/etcdserverpb.Maintenance/HashKV", change: withOuterStatus },
+  {
+    why: "any user may ask for the status since 3.6.14",
+    method: "/etcdserverpb.Maintenance/Status",
+    steps: { "auth-enforced": [110, 150, 170, 190, 210] },
+    change: (step) => ({ ...answering(step, { res: statusAnswer }), norm: ["res.header.revision"] }),
+  },
+  {
+    why: "3.6 answers that the role root may do everything, whatever is stored",
+    method: "/etcdserverpb.Auth/RoleGet",
+    steps: { "auth-setup": [41] },
+    change: (step) => withFields(step, { perm: [{ permType: "READWRITE", range_end: "AA==" }] }),
+  },
+  {
+    why: "a permission type without a name prints as UNRECOGNIZED in our JSON; on the wire it is the number",
+    method: "/etcdserverpb.Auth/RoleGet",
+    steps: { "auth-setup": [39, 48] },
+    change: (step) => {
+      const permissions = fieldsOf(step)["perm"] as readonly Fields[];
+      const perm = permissions.map((one) => (one["permType"] === 7 ? { ...one, permType: "UNRECOGNIZED" } : one));
+      return withFields(step, { perm });
+    },
+  },
 ];
+
+/** What Status answers to a user without permissions. */
+const statusAnswer: Json = {
+  header: { cluster_id: "17913364820440770173", member_id: "${id_s1}" },
+  version: "3.6.14",
+  storageVersion: "3.6.0",
+  dbSizeQuota: "2147483648",
+  downgradeInfo: {},
+  leader: "${id_s1}",
+};
+
+/** 3.5's inner texts of refusals → what 3.6 answers. */
+const outerStatuses: Readonly<Record<string, { readonly code: number; readonly message: string }>> = {
+  "auth: user name is empty": { code: 3, message: "etcdserver: user name is empty" },
+  "auth: invalid auth token": { code: 16, message: "etcdserver: invalid auth token" },
+  "auth: permission denied": { code: 7, message: "etcdserver: permission denied" },
+};
+
+function withOuterStatus(step: UnaryStep): UnaryStep {
+  const outer = outerStatuses[step.status?.message ?? ""];
+  return outer === undefined ? step : answering(step, { status: outer });
+}
 
 /** The learner of `cluster-single`. */
 function asLearner(member: Json): Json {

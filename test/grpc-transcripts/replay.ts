@@ -1,5 +1,7 @@
 /** Plays a transcript: starts its servers, makes its calls in order, and holds every answer against the recorded one. */
 import { createHash } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { createNodePlatform, createStderrLogger } from "../../src/platform/node/index.ts";
 import { GrpcError } from "../../src/grpc/status.ts";
@@ -79,6 +81,7 @@ class Player {
     this.#mismatches = mismatches;
     this.#leader = scene.leader;
     const platform = createNodePlatform({ log: createStderrLogger("fatal") });
+    for (const [name, text] of Object.entries(scene.files ?? {})) writeFileSync(join(this.#folder, name), text);
     for (const plan of scene.servers) this.#servers.set(plan.id, new SceneServer(plan, this.#folder, platform));
     this.#variables = new Map(Object.entries(scene.member_ids));
   }
@@ -162,9 +165,7 @@ class Player {
 
   async #unary(step: UnaryStep): Promise<void> {
     const { client } = this.#server(step.on);
-    const answer = await this.#call(step, () =>
-      client.unary(step.method, this.#request(step), step.meta === undefined ? {} : { metadata: step.meta }),
-    );
+    const answer = await this.#call(step, () => client.unary(step.method, this.#request(step), this.#options(step)));
     for (const [name, path] of Object.entries(step.save ?? {})) {
       this.#variables.set(name, valueAt(answer.res, path) as string);
     }
@@ -185,8 +186,7 @@ class Player {
   }
 
   #open(step: OpenStep): void {
-    const options = step.meta === undefined ? {} : { metadata: step.meta };
-    const stream = this.#server(step.on).client.stream(step.method, options);
+    const stream = this.#server(step.on).client.stream(step.method, this.#options(step));
     this.#streams.set(step.stream, new StreamInbox(stream, step.method));
   }
 
@@ -262,6 +262,10 @@ class Player {
     if (status !== undefined) return { status };
     // Only bytes are recorded where no message is named.
     return res === undefined ? { res_b64: res_b64 ?? "" } : { res: expandVariables(res, this.#variables) };
+  }
+
+  #options({ meta }: Pick<UnaryStep, "meta">): { metadata?: Readonly<Record<string, string>> } {
+    return meta === undefined ? {} : { metadata: expandVariables(meta, this.#variables) as Record<string, string> };
   }
 
   #request(step: Pick<UnaryStep | SendStep, "method" | "req" | "req_b64" | "req_raw" | "vars">): Uint8Array {

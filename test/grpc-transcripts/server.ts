@@ -41,7 +41,7 @@ export class SceneServer {
         ...(plan.state === undefined ? [] : [`--initial-cluster-state=${plan.state}`]),
         `--initial-cluster-token=${plan.token}`,
         `--advertise-client-urls=${plan.client}`,
-        ...(plan.flags ?? []).map((flag) => renamedFlags[flag] ?? flag),
+        ...(plan.flags ?? []).map((flag) => renamedFlags[flag] ?? flag.replace("${WORK}", folder)),
       ],
     };
   }

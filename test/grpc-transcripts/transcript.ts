@@ -28,6 +28,8 @@ export interface Scene {
   readonly servers: readonly ServerPlan[];
   /** Of several members: who leads at the beginning. */
   readonly leader?: string;
+  /** Name → text, to be written where `${WORK}` in flags points. */
+  readonly files?: Readonly<Record<string, string>>;
   readonly member_ids: Readonly<Record<string, string>>;
 }
 

@@ -55,9 +55,6 @@ export function refusal(values: FlagValues, gates: GateValues): string | undefin
     ["listen-client-urls", "listen-peer-urls", "listen-client-http-urls", "listen-metrics-urls"] as const
   ).find((name) => values[name].some((url) => url.startsWith("https:") || url.startsWith("unixs:")));
   if (secure !== undefined) return `--${secure} cannot use https yet: ${tls}`;
-  if (values["auth-token"] !== "simple" && values["auth-token"] !== "") {
-    return "--auth-token can only be simple yet: users and roles are not available in this version";
-  }
   if (values["log-outputs"].includes("systemd/journal")) {
     return "--log-outputs=systemd/journal cannot be used: write to stderr, which systemd keeps in the journal";
   }

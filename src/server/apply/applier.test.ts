@@ -1,11 +1,14 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { MemoryBackend } from "../../../test/support/memory-backend.ts";
 import { AlarmStore, AlarmType } from "../../alarm/alarm-store.ts";
+import { AuthStore } from "../../auth/auth-store.ts";
+import { noTokens } from "../../auth/tokens.ts";
 import { Lessor } from "../../lease/lessor.ts";
 import { Store } from "../../mvcc/store.ts";
 import { NodeClock } from "../../platform/node/clock.ts";
 import type { Backend } from "../../storage/backend/backend.ts";
 import { EtcdError, type ReasonName } from "../../wire/errors.ts";
+import { decodeRangeRequest } from "../../wire/hot/kv-requests.ts";
 import type { RaftRequest } from "../../wire/hot/raft-request.ts";
 import type { PutRequest } from "../../wire/hot/types.ts";
 import { Quota } from "../quota.ts";
@@ -55,7 +58,10 @@ beforeEach(() => {
   const lessor = Lessor.open(backend, { minTtlSeconds: 2, persistCheckpoints: false });
   store = Store.open(backend, lessor);
   const alarms = AlarmStore.open(asBackend);
-  applier = new Applier({ store, lessor, alarms, quota: new Quota(asBackend, 1_000), clock: new NodeClock() });
+  const quota = new Quota(asBackend, 1_000);
+  const auth = AuthStore.open(backend, { tokens: noTokens, hashPassword: (text) => text, info: () => undefined });
+  const clock = new NodeClock();
+  applier = new Applier({ store, lessor, alarms, auth, quota, clock, consistentIndex: { index: 1 } });
 });
 
 /** The reason of the refusal, or the result. */
@@ -116,8 +122,10 @@ test("what exceeds the quota is written all the same, and only the answer says s
   expect(apply(deleteRange)).toMatchObject({ kind: "deleteRange", response: { deleted: 1 } });
 });
 
-test("requests that only read change nothing and answer nobody", () => {
-  expect(apply({ ...header, kind: "authStatus", payload: new Uint8Array(0) })).toBeUndefined();
+test("a read that stands in the log answers nobody", () => {
+  const range = decodeRangeRequest(Uint8Array.of(0x0a, 1, 0x6b));
+  expect(applier.apply({ ...header, kind: "range", range }, false)).toBeUndefined();
+  expect(applier.apply({ ...header, kind: "authUserList", payload: new Uint8Array(0) }, false)).toBeUndefined();
 });
 
 test("an entry that this version does not know stops the member", () => {

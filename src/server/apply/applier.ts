@@ -2,13 +2,14 @@
  * Applies client requests from the log to the replicated state: the same request on the same state must have the same
  * effect on every member, errors included (compat: apply.md 4).
  *
- *     corrupt alarm ──► space alarm ──► quota ──► the state
+ *     corrupt alarm ──► space alarm ──► permissions ──► quota ──► the state
  *
- * The two alarms refuse before anything is done. The quota only colours the answer: what is in the log is written even
+ * The alarms and the caller's permissions refuse before anything is done. The quota only colours the answer: what is in the log is written even
  * when it does not fit, and the error tells the proposer to raise the alarm, which then comes through the log as well.
  * Source: etcd server/etcdserver/apply.
  */
 import { type AlarmMember, type AlarmStore, AlarmType } from "../../alarm/alarm-store.ts";
+import type { AuthStore } from "../../auth/auth-store.ts";
 import { InvariantError } from "../../base/assert.ts";
 import type { Lessor } from "../../lease/lessor.ts";
 import type { Store } from "../../mvcc/store.ts";
@@ -24,6 +25,8 @@ import {
 import type { RaftRequest } from "../../wire/hot/raft-request.ts";
 import type { PutRequest, TxnRequest } from "../../wire/hot/types.ts";
 import { LEASE_GRANT_COST_BYTES, putCost, type Quota, txnCost } from "../quota.ts";
+import { AuthApplier, type AuthRequest } from "./auth-applier.ts";
+import type { ConsistentIndex } from "./consistent-index.ts";
 import { PhysicalCompaction } from "./physical-compaction.ts";
 import type { AlarmResult, ApplyResult } from "./result.ts";
 
@@ -31,14 +34,19 @@ export interface ApplierParts {
   readonly store: Store;
   readonly lessor: Lessor;
   readonly alarms: AlarmStore;
+  readonly auth: AuthStore;
   readonly quota: Quota;
   readonly clock: Clock;
+  /** Already at the entry that is being applied. */
+  readonly consistentIndex: Pick<ConsistentIndex, "index">;
 }
 
 export class Applier {
   readonly #store: Store;
   readonly #lessor: Lessor;
   readonly #alarms: AlarmStore;
+  readonly #auth: AuthApplier;
+  readonly #consistentIndex: Pick<ConsistentIndex, "index">;
   readonly #quota: Quota;
   readonly #clock: Clock;
 
@@ -46,6 +54,11 @@ export class Applier {
     this.#store = parts.store;
     this.#lessor = parts.lessor;
     this.#alarms = parts.alarms;
+    this.#auth = new AuthApplier({
+      auth: parts.auth,
+      leases: { keysOf: (leaseId) => parts.lessor.attachedKeys(leaseId) },
+    });
+    this.#consistentIndex = parts.consistentIndex;
     this.#quota = parts.quota;
     this.#clock = parts.clock;
   }
@@ -58,6 +71,7 @@ export class Applier {
   apply(request: RaftRequest, isProposer: boolean): ApplyResult | undefined {
     if (this.#alarms.isRaised(AlarmType.Corrupt)) refuseWhileCorrupt(request);
     if (this.#alarms.isRaised(AlarmType.NoSpace)) refuseWhileFull(request);
+    this.#auth.requirePermission(request);
     switch (request.kind) {
       case "put":
         return this.#put(request.put);
@@ -66,7 +80,7 @@ export class Applier {
         return { kind: "deleteRange", revision, response };
       }
       case "txn":
-        return this.#txn(request.txn, isProposer);
+        return this.#txn(request, request.txn, isProposer);
       case "compaction":
         return this.#compaction(request.compaction);
       case "leaseGrant":
@@ -79,15 +93,16 @@ export class Applier {
       case "alarm":
         return this.#alarm(request.alarm);
       case "range":
-      case "authStatus":
-      case "authUserGet":
-      case "authRoleGet":
-      case "authUserList":
-      case "authRoleList":
         return undefined;
-      default:
-        // Entries about users and roles were refused at start, and this member proposes none.
+      case "none":
+      case "v2":
+      case "clusterVersionSet":
+      case "clusterMemberAttrSet":
+      case "downgradeInfoSet":
+      case "downgradeVersionTest":
         throw new InvariantError("an entry in the log holds a request that this version does not know");
+      default:
+        return this.#users(request, isProposer);
     }
   }
 
@@ -98,9 +113,11 @@ export class Applier {
     return { kind: "put", revision, response };
   }
 
-  #txn(txn: TxnRequest, isProposer: boolean): ApplyResult {
+  #txn(request: RaftRequest, txn: TxnRequest, isProposer: boolean): ApplyResult {
     const isAvailable = this.#quota.isAvailable(txnCost(txn));
+    const refusal = isProposer ? this.#auth.topRangeRefusal(request, txn) : undefined;
     const { revision, response } = this.#store.applyTxn(txn, isProposer);
+    if (refusal !== undefined) throw refusal;
     if (!isAvailable) throw new EtcdError("noSpace");
     return { kind: "txn", revision, response };
   }
@@ -127,6 +144,11 @@ export class Applier {
     const nowMs = this.#clock.monotonic();
     for (const { ID, remainingTTL } of request.checkpoints) this.#lessor.checkpoint(ID, Number(remainingTTL), nowMs);
     return { kind: "leaseCheckpoint", revision: this.#store.currentRevision };
+  }
+
+  #users(request: AuthRequest, isProposer: boolean): ApplyResult | undefined {
+    const outcome = this.#auth.apply(request, this.#consistentIndex.index, isProposer);
+    return outcome === undefined ? undefined : { ...outcome, revision: this.#store.currentRevision };
   }
 
   #alarm({ action, memberID, alarm }: AlarmRequest): AlarmResult {

@@ -3,6 +3,7 @@
  * views of what the store keeps, to be used before the loop turns.
  */
 import type { AlarmMember } from "../../alarm/alarm-store.ts";
+import type { Permission } from "../../wire/gen/authpb/auth.ts";
 import type { DeleteRangeResponse, PutResponse, TxnResponse } from "../../wire/hot/types.ts";
 
 export type ApplyResult =
@@ -13,6 +14,7 @@ export type ApplyResult =
   | LeaseGrantResult
   | LeaseResult
   | AlarmResult
+  | AuthResult
   | MembershipResult;
 
 export interface PutResult {
@@ -58,6 +60,18 @@ export interface AlarmResult {
   /** The alarms asked for, or the one that was raised or taken back. */
   readonly alarms: readonly AlarmMember[];
 }
+
+/** Of requests about users and roles. */
+export type AuthResult = AuthOutcome & { readonly revision: number };
+
+export type AuthOutcome =
+  | { readonly kind: "authChange" }
+  /** The token is empty where nobody waits for it. */
+  | { readonly kind: "authenticate"; readonly token: string }
+  | { readonly kind: "authStatus"; readonly enabled: boolean; readonly authRevision: number }
+  /** Users, roles, or the roles of a user. */
+  | { readonly kind: "authNames"; readonly names: readonly string[] }
+  | { readonly kind: "authPermissions"; readonly permissions: readonly Permission[] };
 
 export interface MembershipResult {
   readonly kind:

@@ -2,6 +2,7 @@
  * A range answer too big for one piece: measured in slices, then produced chunk by chunk as the client takes it, so that
  * neither other clients nor memory feel it.
  */
+import type { Caller } from "../../auth/caller.ts";
 import type { UnaryCall } from "../../grpc/calls.ts";
 import type { RangeCursor } from "../../mvcc/range-cursor.ts";
 import { sizeOfRangeTail, writeRangeTail } from "../../wire/hot/kv-responses.ts";
@@ -11,14 +12,25 @@ import type { ServiceContext } from "./service-context.ts";
 /** Keys measured in one turn of the loop; a millisecond or two. */
 const measureKeysMax = 2000;
 
-/** @throws {EtcdError} `compacted`, `futureRevision`. */
-export function respondBigRange(context: ServiceContext, call: UnaryCall, request: RangeRequest): void {
+/**
+ * @param caller - who was permitted to read it, at an auth revision that must still hold when the answer begins.
+ * @throws {EtcdError} `compacted`, `futureRevision`.
+ */
+export function respondBigRange(context: ServiceContext, call: UnaryCall, request: RangeRequest, caller: Caller): void {
   const cursor = context.member.store.rangeCursor(request);
   const { clock } = context.member.platform;
   const measure = (): void => {
-    if (call.cancelled) cursor.close();
-    else if (cursor.measure(measureKeysMax)) send(context, call, cursor);
-    else clock.nextTurn(measure);
+    if (call.cancelled) return cursor.close();
+    if (!cursor.measure(measureKeysMax)) return clock.nextTurn(measure);
+    context.attempt(call, () => {
+      try {
+        context.requireCurrent(caller);
+      } catch (error) {
+        cursor.close();
+        throw error;
+      }
+      send(context, call, cursor);
+    });
   };
   measure();
 }

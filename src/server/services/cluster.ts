@@ -1,6 +1,5 @@
 /** `etcdserverpb.Cluster`: who the members are, and changes of that. */
 import type { UnaryCall } from "../../grpc/calls.ts";
-import type { GrpcServer } from "../../grpc/server.ts";
 import type { Member as ClusterMember } from "../../membership/member.ts";
 import {
   type Member as MemberMessage,
@@ -15,7 +14,9 @@ import {
   MemberUpdateRequest,
   MemberUpdateResponse,
 } from "../../wire/gen/etcdserverpb/rpc.ts";
+import { tokenOf } from "./callers.ts";
 import type { ServiceContext } from "./service-context.ts";
+import type { MethodRegistry } from "./token-gate.ts";
 
 export class ClusterService {
   readonly #context: ServiceContext;
@@ -24,7 +25,7 @@ export class ClusterService {
     this.#context = context;
   }
 
-  register(server: GrpcServer): void {
+  register(server: MethodRegistry): void {
     const context = this.#context;
     const { changes } = context.member;
     const path = (method: string): string => `/etcdserverpb.Cluster/${method}`;
@@ -56,7 +57,7 @@ export class ClusterService {
     server.unary(
       path("MemberPromote"),
       context.unary(MemberPromoteRequest, MemberPromoteResponse, async ({ ID }, reply, call) => {
-        await changes.promote(ID, call.metadata("token"));
+        await changes.promote(ID, tokenOf(call));
         reply({ header: context.coldHeader(0), members: this.#members() });
       }),
     );

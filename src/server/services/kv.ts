@@ -1,7 +1,6 @@
 /** `etcdserverpb.KV`: the hot path. Requests are views of the socket's bytes; what goes on later is copied first. */
 import { copyBytes } from "../../base/bytes.ts";
 import type { UnaryCall } from "../../grpc/calls.ts";
-import type { GrpcServer } from "../../grpc/server.ts";
 import type { Answer } from "../../mvcc/txn.ts";
 import { EtcdError } from "../../wire/errors.ts";
 import { CompactionRequest, CompactionResponse } from "../../wire/gen/etcdserverpb/rpc.ts";
@@ -25,15 +24,18 @@ import { sizeOfTxnResponse, writeTxnResponse } from "../../wire/hot/txn-response
 import type { PutRequest, RangeRequest, RangeResponse, TxnRequest, TxnResponse } from "../../wire/hot/types.ts";
 import { decodeRequest } from "../../wire/wire-error.ts";
 import type { DeleteRangeResult, PutResult, TxnResult } from "../apply/result.ts";
+import type { ProposalCallback } from "../member.ts";
 import { putCost, txnCost } from "../quota.ts";
 import { respondBigRange } from "./big-range.ts";
 import type { ServiceContext } from "./service-context.ts";
+import type { MethodRegistry } from "./token-gate.ts";
 import type { PutSummary } from "./request-text.ts";
 import {
   checkDeleteRange,
   checkPut,
   checkRange,
   checkTxn,
+  hasRange,
   hasRevisionRange,
   isReadOnly,
   isSerializable,
@@ -54,7 +56,7 @@ export class KvService {
     this.#context = context;
   }
 
-  register(server: GrpcServer): void {
+  register(server: MethodRegistry): void {
     const hot = (handle: (call: UnaryCall, bytes: Uint8Array) => void) => (call: UnaryCall, bytes: Uint8Array) => {
       if (this.#context.admit(call, "unary")) this.#context.attempt(call, () => handle(call, bytes));
     };
@@ -102,8 +104,10 @@ export class KvService {
 
   #answerRange(call: UnaryCall, request: RangeRequest): void {
     if (call.cancelled) return;
+    const caller = this.#context.callers.of(call);
+    this.#context.requireRead(caller, request.key, request.rangeEnd);
     const answer = this.#rangeWithin(request);
-    if (answer === undefined) return respondBigRange(this.#context, call, request);
+    if (answer === undefined) return respondBigRange(this.#context, call, request, caller);
     const { response, revision } = answer;
     const header = this.#context.header(revision);
     call.response = response.count;
@@ -132,21 +136,22 @@ export class KvService {
     this.#requireSpace(putCost(request));
     checkPut(request);
     call.request = summaryOf(request);
-    member.propose("put", canonicalPutRequest(bytes, request), (error, result) => {
+    const answer: ProposalCallback = (error, result) => {
       if (error !== undefined) return this.#context.fail(call, error);
       const { revision, response } = result as PutResult;
       const header = this.#context.header(revision);
       call.respondWith(sizeOfPutResponse(response, header), (target, offset) =>
         writePutResponse(response, header, target, offset),
       );
-    });
+    };
+    member.propose("put", canonicalPutRequest(bytes, request), answer, this.#context.callers.of(call));
   }
 
   #deleteRange(call: UnaryCall, bytes: Uint8Array): void {
     const request = decodeRequest(decodeDeleteRangeRequest, bytes);
     checkDeleteRange(request);
     call.request = { ...request, key: copyBytes(request.key), rangeEnd: copyBytes(request.rangeEnd) };
-    this.#context.member.propose("deleteRange", canonicalDeleteRangeRequest(bytes, request), (error, result) => {
+    const answer: ProposalCallback = (error, result) => {
       if (error !== undefined) return this.#context.fail(call, error);
       const { revision, response } = result as DeleteRangeResult;
       call.response = response.deleted;
@@ -154,7 +159,9 @@ export class KvService {
       call.respondWith(sizeOfDeleteRangeResponse(response, header), (target, offset) =>
         writeDeleteRangeResponse(response, header, target, offset),
       );
-    });
+    };
+    const canonical = canonicalDeleteRangeRequest(bytes, request);
+    this.#context.member.propose("deleteRange", canonical, answer, this.#context.callers.of(call));
   }
 
   #txn(call: UnaryCall, bytes: Uint8Array): void {
@@ -164,19 +171,25 @@ export class KvService {
     checkTxn(request, member.config.maxTxnOps);
     if (bytes.length <= notedTxnBytesMax) call.request = copyBytes(bytes);
     if (isReadOnly(request)) return this.#readTxn(call, request, bytes);
-    // Members that do not answer the client skip such ranges, so whether they fail is decided before the log.
+    // Members that do not answer the client skip ranges at the top, so whether they fail is decided before the log.
+    const caller = this.#context.callers.of(call);
+    if (member.auth.isEnabled && hasRange(request)) this.#context.requireTxn(caller, request);
     if (hasRevisionRange(request)) member.store.checkTxn(request);
-    member.propose("txn", canonicalTxnRequest(bytes, request), (error, result) => {
+    const answer: ProposalCallback = (error, result) => {
       if (error !== undefined) return this.#context.fail(call, error);
       const { revision, response } = result as TxnResult;
       this.#respondTxn(call, revision, response);
-    });
+    };
+    member.propose("txn", canonicalTxnRequest(bytes, request), answer, caller);
   }
 
   #readTxn(call: UnaryCall, request: TxnRequest, bytes: Uint8Array): void {
     const { member } = this.#context;
     const answer = (readable: TxnRequest): void => {
       if (call.cancelled) return;
+      const caller = this.#context.callers.of(call);
+      this.#context.requireTxn(caller, readable);
+      this.#context.requireCurrent(caller);
       const { revision, response } = member.store.readTxn(readable);
       this.#respondTxn(call, revision, response);
     };
@@ -210,6 +223,7 @@ export class KvService {
         if (request.physical) result.whenPhysicallyDone(answer);
         else answer();
       }),
+      this.#context.callers.of(call),
     );
   }
 

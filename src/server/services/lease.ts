@@ -1,6 +1,6 @@
 /** `etcdserverpb.Lease`. Keep-alives do not go through the log: the primary renews them in memory. */
+import { requireLeaseRead, requireLeaseWrite } from "../../auth/request-permissions.ts";
 import type { StreamCall, UnaryCall } from "../../grpc/calls.ts";
-import type { GrpcServer } from "../../grpc/server.ts";
 import { EtcdError } from "../../wire/errors.ts";
 import {
   LeaseGrantRequest,
@@ -21,6 +21,7 @@ import { decodeRequest } from "../../wire/wire-error.ts";
 import { LEASE_GRANT_COST_BYTES } from "../quota.ts";
 import type { LeaderGuard } from "./leader-guard.ts";
 import type { ServiceContext } from "./service-context.ts";
+import { MessageGate, type MethodRegistry } from "./token-gate.ts";
 
 const positive63 = (1n << 63n) - 1n;
 /** Renewals of one stream that wait for an answer; more would only be a client that does not read. */
@@ -35,7 +36,7 @@ export class LeaseService {
     this.#guard = guard;
   }
 
-  register(server: GrpcServer): void {
+  register(server: MethodRegistry): void {
     const { unary } = bound(this.#context);
     server.unary(
       "/etcdserverpb.Lease/LeaseGrant",
@@ -47,13 +48,13 @@ export class LeaseService {
     );
     server.unary(
       "/etcdserverpb.Lease/LeaseTimeToLive",
-      unary(LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, async (request, reply) => {
-        reply(await this.#timeToLive(request));
+      unary(LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, async (request, reply, call) => {
+        reply(await this.#timeToLivePermitted(request, call));
       }),
     );
     server.unary(
       "/etcdserverpb.Lease/LeaseLeases",
-      unary(LeaseLeasesRequest, LeaseLeasesResponse, (_request, reply) => reply(this.#leases())),
+      unary(LeaseLeasesRequest, LeaseLeasesResponse, (_request, reply, call) => reply(this.#leases(call))),
     );
     server.bidi("/etcdserverpb.Lease/LeaseKeepAlive", (call) => this.#keepAlive(call));
   }
@@ -72,6 +73,7 @@ export class LeaseService {
       this.#context.settle(call, "leaseGrant", ({ leaseId, ttlSeconds, revision }) =>
         reply({ header: this.#context.coldHeader(revision), ID: leaseId, TTL: BigInt(ttlSeconds), error: "" }),
       ),
+      this.#context.callers.of(call),
     );
   }
 
@@ -82,7 +84,20 @@ export class LeaseService {
       this.#context.settle(call, "leaseRevoke", ({ revision }) =>
         reply({ header: this.#context.coldHeader(revision) }),
       ),
+      this.#context.callers.of(call),
     );
+  }
+
+  /** Times may be asked by anybody known, keys by who may read them all, also when the answer has come. */
+  async #timeToLivePermitted(request: LeaseTimeToLiveRequest, call: UnaryCall): Promise<LeaseTimeToLiveResponse> {
+    const { callers, leases, member } = this.#context;
+    const { auth } = member;
+    if (!auth.isEnabled || !request.keys) return this.#timeToLive(request);
+    const { revision } = auth;
+    requireLeaseRead(auth, leases, callers.of(call), request.ID);
+    const answer = await this.#timeToLive(request);
+    if (auth.isEnabled && revision !== auth.revision) throw new EtcdError("authOldRevision");
+    return answer;
   }
 
   /** A lease that is not there is an answer as well. */
@@ -102,8 +117,13 @@ export class LeaseService {
     }
   }
 
-  #leases(): LeaseLeasesResponse {
-    const { lessor, platform } = this.#context.member;
+  /** Whoever may read the keys of all leases may know of all leases. */
+  #leases(call: UnaryCall): LeaseLeasesResponse {
+    const { auth, lessor, platform } = this.#context.member;
+    if (auth.isEnabled) {
+      const caller = this.#context.callers.of(call);
+      for (const id of lessor.leaseIds()) requireLeaseRead(auth, this.#context.leases, caller, id);
+    }
     const now = platform.clock.monotonic();
     const left = (id: bigint): number => lessor.remainingSeconds(id, now) ?? 0;
     const ids = lessor.leaseIds().sort((a, b) => left(a) - left(b) || (a < b ? -1 : 1));
@@ -114,8 +134,13 @@ export class LeaseService {
     if (!this.#context.admit(call, "stream")) return;
     this.#guard.watch(call);
     const renewals = new Renewals(this.#context, call);
-    call.onMessage((bytes) => this.#context.attemptRequest(call, "lease-keepalive", () => renewals.request(bytes)));
-    call.onHalfClose(() => renewals.finish());
+    const gate = new MessageGate(this.#context.member, this.#context.callers, call);
+    call.onMessage((bytes) =>
+      gate.pass(bytes, (message) =>
+        this.#context.attemptRequest(call, "lease-keepalive", () => renewals.request(message)),
+      ),
+    );
+    call.onHalfClose(() => gate.after(() => renewals.finish()));
     call.onClose(() => renewals.close());
   }
 }
@@ -164,6 +189,21 @@ class Renewals {
   }
 
   #renew(id: bigint): void {
+    this.#context.attemptRequest(this.#call, "lease-keepalive", () => {
+      this.#requirePermission(id);
+      this.#renewPermitted(id);
+    });
+  }
+
+  /** Whoever may write all keys of a lease may keep it alive. */
+  #requirePermission(id: bigint): void {
+    const { callers, leases, member } = this.#context;
+    if (!member.auth.isEnabled) return;
+    callers.require(this.#call);
+    requireLeaseWrite(member.auth, leases, callers.of(this.#call), id);
+  }
+
+  #renewPermitted(id: bigint): void {
     this.#isBusy = true;
     // As in etcd the header is made before the renewal.
     const header = this.#context.header(this.#context.member.store.currentRevision);

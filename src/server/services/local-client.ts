@@ -24,7 +24,9 @@ import {
   type ResponseOp,
 } from "../../wire/hot/types.ts";
 import type { ApplyResult, DeleteRangeResult, LeaseGrantResult, TxnResult } from "../apply/result.ts";
-import type { Member } from "../member.ts";
+import type { Member, ProposalCallback } from "../member.ts";
+import type { IdentifiedCall } from "./callers.ts";
+import type { ServiceContext } from "./service-context.ts";
 
 const positive63 = (1n << 63n) - 1n;
 
@@ -43,19 +45,23 @@ export interface TxnOutcome {
 }
 
 export class LocalClient {
+  readonly #context: ServiceContext;
   readonly #member: Member;
   readonly #hub: WatchHub;
+  readonly #call: IdentifiedCall;
 
-  constructor(member: Member, hub: WatchHub) {
-    this.#member = member;
+  /** @param call - in whose name everything is asked: its token is looked at with every request. */
+  constructor(context: ServiceContext, hub: WatchHub, call: IdentifiedCall) {
+    this.#context = context;
+    this.#member = context.member;
     this.#hub = hub;
+    this.#call = call;
   }
 
   async txn(compare: Compare[], success: RequestOp[], failure: RequestOp[] = []): Promise<TxnOutcome> {
-    const { revision, response } = await this.#propose<TxnResult>(
-      "txn",
-      encodeTxnRequest({ compare, success, failure }),
-    );
+    const request = { compare, success, failure };
+    this.#context.requireTxn(this.#context.callers.of(this.#call), request);
+    const { revision, response } = await this.#propose<TxnResult>("txn", encodeTxnRequest(request));
     return { revision, ...response };
   }
 
@@ -66,6 +72,7 @@ export class LocalClient {
   }
 
   async grant(ttlSeconds: number): Promise<bigint> {
+    this.#context.callers.require(this.#call);
     const ID = this.#member.nextRequestId() & positive63;
     const request = LeaseGrantRequest.encode({ ID, TTL: BigInt(ttlSeconds) }).finish();
     const { leaseId } = await this.#propose<LeaseGrantResult>("leaseGrant", request);
@@ -77,6 +84,7 @@ export class LocalClient {
     await new Promise<void>((resolve, reject) => {
       this.#member.readIndex((error) => (error === undefined ? resolve() : reject(error)));
     });
+    this.#member.auth.requireRead(this.#context.callers.of(this.#call), request.key, request.rangeEnd);
     const { response, revision } = this.#member.store.range(request);
     return { kvs: response.kvs.map((kv) => decodeKeyValue(copyBytes(kv))), revision };
   }
@@ -84,7 +92,7 @@ export class LocalClient {
   /**
    * Resolves when something happens in the range at `startRevision` or later.
    *
-   * @throws {CallerGone} when the caller goes away first.
+   * @throws {CallerGone} when the caller goes away first. @throws {EtcdError} when it may not read the range.
    */
   waitForChange(
     range: { key: Uint8Array; rangeEnd: Uint8Array },
@@ -93,6 +101,7 @@ export class LocalClient {
   ): Promise<void> {
     return new Promise((resolve, reject) => {
       if (call.cancelled) return reject(new CallerGone());
+      this.#member.auth.requireRead(this.#context.callers.of(this.#call), range.key, range.rangeEnd);
       const sink: WatchSink = {
         hasRoom: true,
         deliver: () => settle(resolve),
@@ -111,10 +120,11 @@ export class LocalClient {
 
   #propose<Result extends ApplyResult>(kind: Parameters<Member["propose"]>[0], request: Uint8Array): Promise<Result> {
     return new Promise((resolve, reject) => {
-      this.#member.propose(kind, request, (error, result) => {
+      const answer: ProposalCallback = (error, result) => {
         if (error === undefined) resolve(ownedPairs(result as Result));
         else reject(error);
-      });
+      };
+      this.#member.propose(kind, request, answer, this.#context.callers.of(this.#call));
     });
   }
 }

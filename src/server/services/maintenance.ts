@@ -2,7 +2,6 @@
 import { createHash } from "node:crypto";
 import { AlarmType } from "../../alarm/alarm-store.ts";
 import type { StreamCall, UnaryCall } from "../../grpc/calls.ts";
-import type { GrpcServer } from "../../grpc/server.ts";
 import { formatMinor, formatVersion, isOlderMinor, parseVersion, serverVersion } from "../../membership/version.ts";
 import { hashIgnores } from "../../storage/backend/schema.ts";
 import type { SnapshotImage } from "../../storage/backend/backend.ts";
@@ -29,6 +28,7 @@ import {
 } from "../../wire/gen/etcdserverpb/rpc.ts";
 import { DowngradeInfoSetRequest } from "../../wire/gen/membershippb/membership.ts";
 import type { ServiceContext } from "./service-context.ts";
+import type { MethodRegistry } from "./token-gate.ts";
 
 /** etcd's chunk of a snapshot. */
 const snapshotChunkBytes = 32 * 1024;
@@ -49,7 +49,7 @@ export class MaintenanceService {
     this.#log = context.member.platform.log.withCaller("server/services/maintenance.ts");
   }
 
-  register(server: GrpcServer): void {
+  register(server: MethodRegistry): void {
     const context = this.#context;
     const path = (method: string): string => `/etcdserverpb.Maintenance/${method}`;
     server.unary(
@@ -119,6 +119,8 @@ export class MaintenanceService {
     if (action < AlarmRequest_AlarmAction.GET || action > AlarmRequest_AlarmAction.DEACTIVATE) {
       throw new EtcdError("unknownMethod");
     }
+    if (action === AlarmRequest_AlarmAction.GET) this.#context.callers.require(call);
+    else this.#context.callers.requireAdmin(call);
     member.propose(
       "alarm",
       AlarmRequest.encode(request).finish(),

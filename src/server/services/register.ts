@@ -8,10 +8,10 @@ import { ElectionService } from "./election.ts";
 import { KvService } from "./kv.ts";
 import { LeaderGuard } from "./leader-guard.ts";
 import { LeaseService } from "./lease.ts";
-import { LocalClient } from "./local-client.ts";
 import { LockService } from "./lock.ts";
 import { MaintenanceService } from "./maintenance.ts";
 import { ServiceContext } from "./service-context.ts";
+import { tokenGate } from "./token-gate.ts";
 import type { ServiceMetrics } from "./service-metrics.ts";
 import { WatchService } from "./watch.ts";
 
@@ -38,18 +38,17 @@ export function registerServices(server: GrpcServer, member: Member, options: Se
   member.onReloaded = () => hub.resync();
   driveInTurns(hub, member);
   const guard = new LeaderGuard(member);
-  const client = new LocalClient(member, hub);
-  new KvService(context).register(server);
-  new WatchService(context, hub, guard).register(server);
-  new LeaseService(context, guard).register(server);
-  new ClusterService(context).register(server);
-  new MaintenanceService(context, options.onDefragment).register(server);
-  const auth = new AuthService(context);
-  auth.register(server);
-  new LockService(context, client).register(server);
-  new ElectionService(context, client).register(server);
+  const methods = tokenGate(server, member, context.callers);
+  new KvService(context).register(methods);
+  new WatchService(context, hub, guard).register(methods);
+  new LeaseService(context, guard).register(methods);
+  new ClusterService(context).register(methods);
+  new MaintenanceService(context, options.onDefragment).register(methods);
+  new AuthService(context).register(methods);
+  new LockService(context, hub).register(methods);
+  new ElectionService(context, hub).register(methods);
   const { clientRequests, metrics } = context;
-  return { hub, clientRequests, metrics, authRevision: () => Number(auth.revision) };
+  return { hub, clientRequests, metrics, authRevision: () => member.auth.revision };
 }
 
 /** Watches that catch up read a slice of history in each turn of the loop, so that nothing else is late. */

@@ -2,15 +2,20 @@
  * What every service shares: the member, response headers, the checks that every call passes first, and how errors
  * become statuses.
  */
+import type { Caller } from "../../auth/caller.ts";
+import { type LeasedKeys, requireTxn } from "../../auth/request-permissions.ts";
 import type { UnaryCall } from "../../grpc/calls.ts";
 import { DiskError } from "../../platform/disk.ts";
 import { Code, EtcdError } from "../../wire/errors.ts";
 import type { ResponseHeader } from "../../wire/gen/etcdserverpb/rpc.ts";
 import { HeaderEncoder } from "../../wire/hot/response-header.ts";
+import type { TxnRequest } from "../../wire/hot/types.ts";
 import { decodeRequest } from "../../wire/wire-error.ts";
 import { assert } from "../../base/assert.ts";
 import type { ApplyResult } from "../apply/result.ts";
 import type { Member, ProposalCallback } from "../member.ts";
+import { Callers } from "./callers.ts";
+import { permissionFor } from "./method-permissions.ts";
 import { ServiceMetrics } from "./service-metrics.ts";
 
 /** Codec of one message, as generated. */
@@ -26,7 +31,7 @@ type ResultOf<Kind, Result = ApplyResult> = Result extends { readonly kind: infe
     : never
   : never;
 
-type AnyCall = Pick<UnaryCall, "fail" | "metadata" | "path">;
+type AnyCall = Pick<UnaryCall, "fail" | "metadata" | "path" | "tls">;
 
 /** What a learner serves. Of ranges only serializable ones: see KvService. */
 const learnerMethods = new Set([
@@ -40,6 +45,9 @@ export class ServiceContext {
   /** Calls by kind and client API version, for `etcd_server_client_requests_total`: `unary 3.6` → count. */
   readonly clientRequests = new Map<string, number>();
   readonly metrics = new ServiceMetrics();
+  readonly callers: Callers;
+  /** For the permissions of who touches a lease. */
+  readonly leases: LeasedKeys;
   readonly #headers: HeaderEncoder;
   /** Version of the last call, which is nearly always that of the next, and its keys in `clientRequests`. */
   #version = "";
@@ -47,6 +55,8 @@ export class ServiceContext {
 
   constructor(member: Member) {
     this.member = member;
+    this.callers = new Callers(member);
+    this.leases = { keysOf: (leaseId) => member.lessor.attachedKeys(leaseId) };
     this.#headers = new HeaderEncoder({ clusterId: member.clusterId, memberId: member.memberId });
   }
 
@@ -82,7 +92,41 @@ export class ServiceContext {
       this.fail(call, new EtcdError("noLeader"));
       return false;
     }
-    return true;
+    return !this.member.auth.isEnabled || this.#isPermitted(call);
+  }
+
+  #isPermitted(call: AnyCall): boolean {
+    try {
+      const permission = permissionFor(call.path);
+      if (permission === "admin") this.callers.requireAdmin(call);
+      else if (permission === "caller") this.callers.require(call);
+      return true;
+    } catch (error) {
+      if (!(error instanceof EtcdError)) throw error;
+      this.fail(call, error);
+      return false;
+    }
+  }
+
+  /** For a read that is served past the log. @throws {EtcdError} */
+  requireRead(caller: Caller, key: Uint8Array, rangeEnd: Uint8Array): void {
+    if (!this.member.auth.isEnabled) return;
+    this.member.auth.requireRead(caller, key, rangeEnd);
+    this.requireCurrent(caller);
+  }
+
+  /**
+   * What is served past the log is served at the caller's auth revision exactly: a signed token may name a later one, of
+   * changes that this member has not seen. @throws {EtcdError} `authOldRevision`.
+   */
+  requireCurrent({ revision }: Caller): void {
+    if (revision !== 0 && revision !== this.member.auth.revision) throw new EtcdError("authOldRevision");
+  }
+
+  /** Everything a transaction asks for. @throws {EtcdError} */
+  requireTxn(caller: Caller, request: TxnRequest): void {
+    const { auth } = this.member;
+    if (auth.isEnabled) requireTxn(auth, this.leases, caller, request);
   }
 
   fail(call: AnyCall, error: EtcdError): void {

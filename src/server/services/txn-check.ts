@@ -125,6 +125,12 @@ export function isSerializable({ success, failure }: TxnRequest): boolean {
   return success.every(serializable) && failure.every(serializable);
 }
 
+/** There is a range on the top level. */
+export function hasRange({ success, failure }: TxnRequest): boolean {
+  const isRange = (op: RequestOp): boolean => op.kind === "range";
+  return success.some(isRange) || failure.some(isRange);
+}
+
 /** A range on the top level that names a revision may fail: see `Store.checkTxn`. */
 export function hasRevisionRange({ success, failure }: TxnRequest): boolean {
   const names = (op: RequestOp): boolean => op.kind === "range" && op.range.revision !== 0;

@@ -6,7 +6,6 @@
  */
 import { copyBytes } from "../../base/bytes.ts";
 import type { StreamCall } from "../../grpc/calls.ts";
-import type { GrpcServer } from "../../grpc/server.ts";
 import type { WatchHub } from "../../mvcc/watch/watch-hub.ts";
 import { WatchRefused, type WatchSink, type WatchStream } from "../../mvcc/watch/watch-stream.ts";
 import type { Watcher } from "../../mvcc/watch/watcher.ts";
@@ -16,11 +15,13 @@ import {
   WatchRequest,
   type WatchCreateRequest,
 } from "../../wire/gen/etcdserverpb/rpc.ts";
+import { EtcdError, statusText } from "../../wire/errors.ts";
 import type { WatchResponse } from "../../wire/hot/types.ts";
 import { encodeWatchResponseHead } from "../../wire/hot/watch.ts";
 import { decodeRequest } from "../../wire/wire-error.ts";
 import type { LeaderGuard } from "./leader-guard.ts";
 import type { ServiceContext } from "./service-context.ts";
+import { MessageGate, type MethodRegistry } from "./token-gate.ts";
 
 /** Bytes that may wait for a client before its watches fall back to history. */
 const waitingBytesMax = 1024 * 1024;
@@ -42,12 +43,15 @@ export class WatchService {
     this.#guard = guard;
   }
 
-  register(server: GrpcServer): void {
+  register(server: MethodRegistry): void {
     server.bidi("/etcdserverpb.Watch/Watch", (call) => {
       if (!this.#context.admit(call, "stream")) return;
       const session = new WatchSession(this.#context, this.#hub, call);
       this.#guard.watch(call);
-      call.onMessage((bytes) => this.#context.attemptRequest(call, "watch", () => session.request(bytes)));
+      const gate = new MessageGate(this.#context.member, this.#context.callers, call);
+      call.onMessage((bytes) =>
+        gate.pass(bytes, (message) => this.#context.attemptRequest(call, "watch", () => session.request(message))),
+      );
       // A client that sends no more goes on receiving, as in etcd: only cancelling ends the stream.
       call.onDrain(() => session.resume());
       call.onClose(() => session.close());
@@ -119,6 +123,7 @@ class WatchSession implements WatchSink {
     const key = request.key.length === 0 ? new Uint8Array(1) : copyBytes(request.key);
     let watcher: Watcher;
     try {
+      if (startRevision >= 0n) this.#requirePermission(key, request.rangeEnd);
       watcher = this.#stream.watch(request.watchId, {
         key,
         rangeEnd: copyBytes(request.rangeEnd),
@@ -140,6 +145,18 @@ class WatchSession implements WatchSink {
     });
     if (request.progressNotify) this.#startProgress();
     this.#send({ watchId: watcher.id, created: true }, this.#context.member.store.currentRevision);
+  }
+
+  /** As etcd, when a watch is made: whoever loses the permission keeps the watches there are. */
+  #requirePermission(key: Uint8Array, rangeEnd: Uint8Array): void {
+    const { callers, member } = this.#context;
+    if (!member.auth.isEnabled) return;
+    try {
+      member.auth.requireRead(callers.of(this.#call), key, rangeEnd);
+    } catch (error) {
+      if (!(error instanceof EtcdError)) throw error;
+      throw new WatchRefused(statusText(error.code, error.message));
+    }
   }
 
   #cancel(id: bigint): void {
