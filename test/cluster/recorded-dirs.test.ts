@@ -31,7 +31,12 @@ afterEach(async () => {
   for (const folder of folders.splice(0)) removeDirectory(folder);
 });
 
-async function start(work: string, name: string, flags: readonly string[]): Promise<ClusterMember> {
+async function start(
+  work: string,
+  name: string,
+  flags: readonly string[],
+  more: readonly string[] = [],
+): Promise<ClusterMember> {
   const value = (flag: string): string | undefined => {
     const at = flags.indexOf(`--${flag}`);
     return at < 0 ? undefined : flags[at + 1];
@@ -50,6 +55,7 @@ async function start(work: string, name: string, flags: readonly string[]): Prom
       `--initial-cluster=${value("initial-cluster")}`,
       `--snapshot-count=${value("snapshot-count") ?? 10_000}`,
       ...(catchUp === undefined ? [] : [`--snapshot-catchup-entries=${catchUp}`]),
+      ...more,
     ],
   });
   return member;
@@ -80,4 +86,23 @@ test.each(["cluster3", "cluster3-lagging"])("ours carry on what etcd 3.5 left: %
       expect([revision, ours.hash, String(ours.compactRevision)]).toEqual([revision, hash, compactRevision]);
     }
   }
+});
+
+test("one of three, when the others are lost, becomes a cluster of its own", async () => {
+  const expected = JSON.parse(fixtureText("cluster-dirs/cluster3/expected.json")) as Expected;
+  const work = temporaryDirectory();
+  folders.push(work);
+  unpackFixture("cluster-dirs/cluster3/m2.tar.gz", work);
+  const member = await start(work, "m2", expected.start_flags["m2"], ["--force-new-cluster"]);
+  expect(await member.process?.becomesReady()).toBe(true);
+  const shows = expected.expect.shows["m2"];
+  const { members: listed } = await withClient(member.endpoint, (client) =>
+    client.call(methods.memberList, { linearizable: true }, within),
+  );
+  expect(listed.map(({ ID }) => String(ID))).toEqual([shows.member_id]);
+  expect((await member.hashKv(shows.revision)).hash).toBe(shows.hashkv[0].hash);
+  // From now on it is an ordinary member, and may grow again.
+  await member.stop();
+  await start(work, "m2", expected.start_flags["m2"]);
+  expect(await members.at(-1)?.process?.becomesReady()).toBe(true);
 });
