@@ -8,14 +8,11 @@ import { gunzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { hashKeyValues } from "../../src/cli/etcdutl/hash-kv.ts";
 import { inTransaction } from "../../src/cli/etcdutl/database.ts";
-import { program as etcdutl } from "../../src/cli/etcdutl/program.ts";
-import { execute } from "../../src/cli/shared/execute.ts";
-import { CommandFailure, ExitCode, messageOf } from "../../src/cli/shared/failure.ts";
-import { emptyBytes } from "../../src/base/bytes.ts";
 import { BoltDb } from "../../src/storage/bbolt/db.ts";
 import { checkDatabase } from "../../src/storage/bbolt/check.ts";
 import { fixtureText, removeDirectory, temporaryDirectory } from "../support/fixture.ts";
 import { bucketFacts, filesOf, logFacts, platform, sha256OfFile } from "./offline.ts";
+import { comparableLog, run } from "./run.ts";
 
 interface RestoredMember {
   readonly name: string;
@@ -72,35 +69,6 @@ function unpack(name: string, target: string): Uint8Array {
   return bytes;
 }
 
-/** Runs a command line in this process, as its entry point would. */
-async function run(args: readonly string[]): Promise<{ exit: number; stdout: string; stderr: string }> {
-  const printed = { stdout: "", stderr: "" };
-  const sink = (name: "stdout" | "stderr") => ({
-    write: (part: string | Uint8Array) => void (printed[name] += Buffer.from(part as string).toString("utf8")),
-  });
-  const terminal = {
-    output: sink("stdout"),
-    error: sink("stderr"),
-    readInput: () => emptyBytes,
-    async *lines() {},
-    environment: {},
-    flush: () => undefined,
-  };
-  let exit: number;
-  try {
-    exit = await execute(etcdutl, args, terminal);
-  } catch (error) {
-    exit = error instanceof CommandFailure ? error.exitCode : ExitCode.Error;
-    terminal.error.write(`Error: ${messageOf(error)}\n`);
-  }
-  return { exit, ...printed };
-}
-
-/** Log lines without what differs between runs and programs: time and place in the source. */
-function comparable(stderr: string): string {
-  return stderr.replaceAll(work, "${WORK}").replace(/^[^\t\n]+\t(\w+)\t[^\t\n]+\t/gm, "<TS>\t$1\t<CALLER>\t");
-}
-
 describe.each(snapshots)("%s", (name) => {
   test.each(expectedOf(name).restores.map((restore) => [restore.variant, restore] as const))(
     "restored as %s",
@@ -113,10 +81,13 @@ describe.each(snapshots)("%s", (name) => {
       for (const { argv, stderr, offline, shows } of members) {
         const args = argv.map((argument) => (argument === fileName ? file : argument.replace("${WORK}", work)));
         const result = await run(args);
-        expect({ ...result, stderr: comparable(result.stderr).replaceAll(`\${WORK}/${fileName}`, fileName) }).toEqual({
+        expect({
+          ...result,
+          stderr: comparableLog(result.stderr, work).replaceAll(`\${WORK}/${fileName}`, fileName),
+        }).toEqual({
           exit: 0,
           stdout: "",
-          stderr: comparable(stderr),
+          stderr: comparableLog(stderr, work),
         });
 
         const dataDir = args[args.indexOf("--data-dir") + 1];
@@ -203,11 +174,11 @@ test("restores that cannot be done are refused in Go's words, and leave nothing 
       if (own !== undefined) expect(result.stdout + result.stderr, line).toMatch(own);
       else if (line.includes("unknown-flag")) expect(result.stderr, line).toContain("Error: unknown flag");
       else
-        expect({ line, ...result, stderr: comparable(result.stderr) }).toEqual({
+        expect({ line, ...result, stderr: comparableLog(result.stderr, work) }).toEqual({
           line,
           exit,
           stdout,
-          stderr: comparable(stderr),
+          stderr: comparableLog(stderr, work),
         });
       if (exit !== 0) expect(readdirSync(work), line).toEqual(before);
     }

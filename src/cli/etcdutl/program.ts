@@ -3,7 +3,9 @@ import type { Program } from "../shared/command.ts";
 import { createCompletionCommand } from "../shared/completion-command.ts";
 import { createHelpCommand } from "../shared/help-command.ts";
 import { apiVersion, etcdVersion } from "../shared/version.ts";
+import { defragCommand } from "./commands/defrag.ts";
 import { hashKvCommand } from "./commands/hashkv.ts";
+import { migrateCommand } from "./commands/migrate.ts";
 import { snapshotCommand } from "./commands/snapshot.ts";
 
 export const program: Program = {
@@ -20,8 +22,10 @@ export const program: Program = {
       },
     ],
     commands: [
+      defragCommand,
       snapshotCommand,
       hashKvCommand,
+      migrateCommand,
       {
         name: "version",
         summary: "Prints the version of etcdutl",
