@@ -7,7 +7,7 @@ import { bareToken } from "../auth/tokens.ts";
 import { formatId, type Member as ClusterMember } from "../membership/member.ts";
 import { formatVersion, parseVersion, serverVersion, type Version } from "../membership/version.ts";
 import { PeerClient } from "../peer/client.ts";
-import { type LeaseRemaining, type PeerServices, registerPages, type RevisionHash } from "../peer/pages.ts";
+import { type LeaseRemaining, type PeerServices, registerPages } from "../peer/pages.ts";
 import type { PeerServer } from "../peer/server.ts";
 import type { PeerHandlers } from "../peer/types.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -19,6 +19,7 @@ import { AppliedWait } from "./applied-wait.ts";
 import type { EntryApplier } from "./apply/entry-applier.ts";
 import type { Bootstrapped } from "./bootstrap.ts";
 import { type MemberConfig, requestTimeoutMs } from "./config.ts";
+import { CorruptionCheck, hashKv } from "./corruption-check.ts";
 import { LeaderRequests } from "./leader-requests.ts";
 import { LeaderTransfer } from "./leader-transfer.ts";
 import { MemberChanges } from "./member-changes.ts";
@@ -28,9 +29,6 @@ import { SnapshotInstall } from "./snapshot-install.ts";
 import { SnapshotSource } from "./snapshot-source.ts";
 import type { MemberState } from "./state.ts";
 import { storageVersion } from "./version-monitor.ts";
-
-/** Rows hashed in one turn of the loop; a few milliseconds. */
-const HASH_ROWS_PER_TURN = 5_000;
 
 export interface ClusterSideParts {
   readonly config: MemberConfig;
@@ -54,6 +52,7 @@ export class ClusterSide {
   readonly snapshots: SnapshotSource;
   readonly install: SnapshotInstall;
   readonly changes: MemberChanges;
+  readonly corruption: CorruptionCheck;
   readonly transfer: LeaderTransfer;
   readonly #parts: ClusterSideParts;
   readonly #client: PeerClient;
@@ -96,6 +95,16 @@ export class ClusterSide {
       peers: this.peers,
       heartbeatIntervalMs: config.heartbeatIntervalMs,
     });
+    this.corruption = new CorruptionCheck({
+      memberId,
+      clusterId,
+      membership,
+      store: state.store,
+      client: this.#client,
+      clock,
+      log,
+      requestTimeoutMs: requestTimeoutMs(config),
+    });
     this.changes = new MemberChanges({
       memberId,
       strict: config.strictReconfigCheck,
@@ -130,6 +139,7 @@ export class ClusterSide {
   }
 
   async stop(): Promise<void> {
+    this.corruption.stop();
     this.#appliedWait.failAll("stopped");
     await this.peers.stop();
   }
@@ -224,7 +234,7 @@ export class ClusterSide {
         return renewed.ttlSeconds;
       },
       leaseTimeToLive: (id, withKeys) => this.#leaseTimeToLiveHere(id, withKeys),
-      hashKv: (revision) => this.#hashKv(revision),
+      hashKv: (revision) => hashKv({ store: state.store, clock: platform.clock }, revision),
       downgradeEnabled: async () => {
         await new Promise<void>((resolve, reject) => {
           this.#parts.readIndex((error) => (error === undefined ? resolve() : reject(error)));
@@ -232,15 +242,5 @@ export class ClusterSide {
         return membership.downgrade.enabled;
       },
     };
-  }
-
-  async #hashKv(revision: number): Promise<RevisionHash> {
-    const { state, platform } = this.#parts;
-    const job = state.store.hashKv(revision);
-    while (!job.step(HASH_ROWS_PER_TURN)) {
-      await new Promise<void>((resolve) => platform.clock.nextTurn(resolve));
-    }
-    const { hash, compactRevision, revision: hashRevision } = job.result;
-    return { currentRevision: state.store.currentRevision, hash, compactRevision, hashRevision };
   }
 }

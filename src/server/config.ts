@@ -105,7 +105,11 @@ export interface MemberConfig {
   readonly warningUnaryRequestDurationMs: number;
   /** `--watch-progress-notify-interval`. */
   readonly watchProgressNotifyIntervalMs: number;
-  /** `--compact-hash-check-time` with feature gate `CompactHashCheck`: nothing to compare with while alone. */
+  /** Feature gate `InitialCorruptCheck`: compare with the other members before serving. */
+  readonly initialCorruptCheck: boolean;
+  /** `--corrupt-check-time`: how often the leader compares all data with the other members; 0 never. */
+  readonly corruptCheckTimeMs: number;
+  /** `--compact-hash-check-time` with feature gate `CompactHashCheck`: the same with hashes of compactions; 0 never. */
   readonly compactHashCheckTimeMs: number;
   /** `--downgrade-check-time`: how often the leader looks whether a downgrade has finished. */
   readonly downgradeCheckTimeMs: number;
@@ -152,7 +156,9 @@ export const memberConfigDefaults = {
   warningApplyDurationMs: 100,
   warningUnaryRequestDurationMs: 300,
   watchProgressNotifyIntervalMs: 600_000,
-  compactHashCheckTimeMs: 60_000,
+  initialCorruptCheck: false,
+  corruptCheckTimeMs: 0,
+  compactHashCheckTimeMs: 0,
   downgradeCheckTimeMs: 5_000,
 } as const satisfies MemberConfig;
 

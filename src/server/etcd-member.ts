@@ -234,6 +234,16 @@ export class EtcdMember implements Member {
     });
     this.#timers.push(clock.setTicker(() => this.#tick(), config.heartbeatIntervalMs));
     this.#cluster.start();
+    this.#cluster.corruption.watch({
+      intervalMs: config.corruptCheckTimeMs,
+      compactionIntervalMs: config.compactHashCheckTimeMs,
+      isLeader: () => this.#node.isLeader,
+      readIndex: () =>
+        new Promise((resolve, reject) => {
+          this.readIndex((error) => (error === undefined ? resolve() : reject(error)));
+        }),
+      proposeAlarm: (request) => this.propose("alarm", request, () => undefined),
+    });
     advanceFirstElection({
       config,
       clock,
@@ -243,6 +253,11 @@ export class EtcdMember implements Member {
     });
     this.#publish();
     this.#loop.schedule();
+  }
+
+  /** Of a member that has run before. @throws {StartError} by rejection: its data is not that of the others. */
+  async checkBeforeStart(hasRunBefore: boolean): Promise<void> {
+    if (hasRunBefore && this.config.initialCorruptCheck) await this.#cluster.corruption.beforeStart();
   }
 
   get changes(): MemberChanges {

@@ -24,9 +24,14 @@ export async function startMember(config: MemberConfig, platform: Platform): Pro
     if (early.error !== undefined) throw early.error;
     const member = new EtcdMember(config, platform, bootstrapped, openState(config, platform, bootstrapped));
     early.member = member;
+    await member.checkBeforeStart(bootstrapped.dirs.hasWal);
     member.run();
     return member;
   } catch (error) {
+    if (early.member !== undefined) {
+      await early.member.stop();
+      throw error;
+    }
     await wal.close();
     await backend.close();
     throw error;

@@ -58,9 +58,6 @@ export function refusal(values: FlagValues, gates: GateValues): string | undefin
   if (values["log-outputs"].includes("systemd/journal")) {
     return "--log-outputs=systemd/journal cannot be used: write to stderr, which systemd keeps in the journal";
   }
-  if (values["corrupt-check-time"] > 0) {
-    return "--corrupt-check-time cannot be used yet: comparing the data of members is not available in this version";
-  }
   if (gates.SetMemberLocalAddr) {
     return "--feature-gates=SetMemberLocalAddr=true cannot be used yet: the system picks the address to dial members from";
   }

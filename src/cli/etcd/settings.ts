@@ -116,7 +116,9 @@ function toMemberConfig(values: FlagValues, gates: GateValues): MemberConfig {
     warningApplyDurationMs: values["warning-apply-duration"],
     warningUnaryRequestDurationMs: values["warning-unary-request-duration"] || 300,
     watchProgressNotifyIntervalMs: values["watch-progress-notify-interval"] || 600_000,
-    compactHashCheckTimeMs: values["compact-hash-check-time"],
+    initialCorruptCheck: gates.InitialCorruptCheck,
+    corruptCheckTimeMs: values["corrupt-check-time"],
+    compactHashCheckTimeMs: gates.CompactHashCheck ? values["compact-hash-check-time"] : 0,
     downgradeCheckTimeMs: values["downgrade-check-time"],
   });
 }
