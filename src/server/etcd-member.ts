@@ -79,7 +79,7 @@ export class EtcdMember implements Member {
   readonly raft: RaftState;
   readonly walMetrics: WalMetrics;
   onFatal: FatalCallback | undefined = undefined;
-  onReloaded: (() => void) | undefined = undefined;
+  onReloaded: Member["onReloaded"] = undefined;
   onRemoved: (() => void) | undefined = undefined;
 
   readonly #log: Logger;
@@ -200,7 +200,7 @@ export class EtcdMember implements Member {
       isStopping: () => this.#state === "stopping",
       readIndex: this.readIndex.bind(this),
       proposeConfChange: (change, callback) => this.#proposeConfChange(change, callback),
-      onInstalled: (index) => this.#onInstalled(index),
+      onInstalled: (index, revisionBefore) => this.#onInstalled(index, revisionBefore),
     });
     this.#background = new Background({
       cluster: this.#cluster,
@@ -317,6 +317,11 @@ export class EtcdMember implements Member {
     if (this.#node.committed > this.#applier.appliedIndex + APPLY_GAP_MAX || this.backend.overloaded) {
       return callback(new EtcdError("tooManyRequests"), undefined);
     }
+    this.#submit(kind, request, callback, caller);
+  }
+
+  /** As {@link propose}, whatever waits already. */
+  #submit(kind: RequestKind, request: Uint8Array, callback: ProposalCallback, caller?: Caller): void {
     try {
       this.#proposals.propose(kind, request, callback, this.platform.clock.monotonic(), caller);
     } catch (error) {
@@ -524,10 +529,10 @@ export class EtcdMember implements Member {
   }
 
   /** The state is that of a snapshot now, in this very turn. */
-  #onInstalled(index: number): void {
+  #onInstalled(index: number, revisionBefore: number): void {
     this.#background.snapshotter.installed(index);
     this.#cluster.peers.reset();
-    this.onReloaded?.();
+    this.onReloaded?.(revisionBefore);
     this.#reads.release(index);
     this.#cluster.afterApply(index);
     if (this.membership.isRemoved(this.memberId)) this.#removed(REMOVED_STOP_DELAY_MS);
@@ -546,7 +551,10 @@ export class EtcdMember implements Member {
     this.#timers.push(this.platform.clock.setTimer(() => this.#unlessStopping(stop), delayMs));
   }
 
-  /** Tells the cluster this member's name and client URLs, until that is applied: then it is ready. */
+  /**
+   * Tells the cluster this member's name and client URLs, until that is applied: then it is ready. Proposed even while a
+   * long log is being applied again, which would refuse a client's request.
+   */
   #publish(): void {
     const { name, advertiseClientUrls } = this.config;
     const memberAttributes = { name, clientUrls: [...advertiseClientUrls] };
@@ -557,11 +565,14 @@ export class EtcdMember implements Member {
       "cluster-id": formatId(this.clusterId),
       "publish-timeout": `${this.requestTimeoutMs / 1000}s`,
     };
-    this.propose("clusterMemberAttrSet", request, (error) => {
+    this.#submit("clusterMemberAttrSet", request, (error) => {
       if (this.#state === "stopping") return;
       if (error !== undefined) {
         this.#log.warn("failed to publish local member to cluster through raft", { ...fields, error });
-        return this.#publish();
+        // Never at once: the refusal may have come within the call, and would come again.
+        const again = (): void => this.#unlessStopping(() => this.#publish());
+        this.#timers.push(this.platform.clock.setTimer(again, this.config.heartbeatIntervalMs));
+        return;
       }
       this.#log.info("published local member to cluster through raft", fields);
       this.#state = "ready";

@@ -185,6 +185,17 @@ describe("after a restart", () => {
     expect(second.store.currentRevision).toBe(52);
   });
 
+  test("a member starts with more entries to apply again than it would let clients wait for", async () => {
+    const directory = dataDir();
+    const killed = await start({ dataDir: directory, backendBatchIntervalMs: 3_600_000, backendBatchLimit: 1_000_000 });
+    const entries = 6_000;
+    for (let index = 0; index < entries; index += 500) {
+      await Promise.all(Array.from({ length: 500 }, (_, at) => put(killed, `key${at}`, `value${index}`)));
+    }
+    const reopened = await start({ dataDir: leftByKill(directory) });
+    expect(reopened.store.currentRevision).toBe(entries + 1);
+  });
+
   test("a killed member has lost nothing that was acknowledged", async () => {
     const directory = dataDir();
     // The backend commits hardly ever, so the log has to bring everything back.
