@@ -169,7 +169,8 @@ export class KvService {
     const request = decodeRequest(decodeTxnRequest, bytes);
     this.#requireSpace(txnCost(request));
     checkTxn(request, member.config.maxTxnOps);
-    if (bytes.length <= notedTxnBytesMax) call.request = copyBytes(bytes);
+    // From the shared pool: a buffer of its own would cost more than the rest of this function.
+    if (bytes.length <= notedTxnBytesMax) call.request = Buffer.from(bytes);
     if (isReadOnly(request)) return this.#readTxn(call, request, bytes);
     // Members that do not answer the client skip ranges at the top, so whether they fail is decided before the log.
     const caller = this.#context.callers.of(call);
