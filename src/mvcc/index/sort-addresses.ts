@@ -48,15 +48,29 @@ class Sorter {
         else if (word > pivot) this.#swap(index, --greater);
         else index++;
       }
-      this.#partition(start, less, depth);
-      this.#partition(greater, end, depth);
-      // The equal part goes on in this loop: a key's length must not become depth of recursion.
-      depth += 4;
       // Keys that end inside the word have zeros there. (One that ends exactly behind it meets its equals, if any, with a
       // word of zeros at the next depth.)
-      start = (pivot & 0xff) === 0 ? this.#takeEnded(less, greater, depth) : less;
-      end = greater;
-      this.#loadWords(start, end, depth);
+      const deeper = depth + 4;
+      const equal = (pivot & 0xff) === 0 ? this.#takeEnded(less, greater, deeper) : less;
+      // The largest part goes on in this loop and the others are at most half of it all: neither the length of keys nor
+      // their order, which clients choose, can make the recursion deep.
+      if (greater - less >= Math.max(less - start, end - greater)) {
+        this.#partition(start, less, depth);
+        this.#partition(greater, end, depth);
+        this.#loadWords(equal, greater, deeper);
+        start = equal;
+        end = greater;
+        depth = deeper;
+      } else {
+        this.sort(equal, greater, deeper);
+        if (less - start > end - greater) {
+          this.#partition(greater, end, depth);
+          end = less;
+        } else {
+          this.#partition(start, less, depth);
+          start = greater;
+        }
+      }
     }
     this.#insertionSort(start, end, depth);
   }
