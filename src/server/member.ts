@@ -155,8 +155,11 @@ export interface Member {
   /** Puts the endpoints for other members on the peer port. Once. */
   registerPeerEndpoints(server: PeerServer): void;
 
-  /** Set by the watch hub: the store was reloaded from a snapshot, with changes that nobody was told of. */
-  onReloaded: (() => void) | undefined;
+  /**
+   * Set by the watch hub: the store was reloaded from a snapshot, with changes that nobody was told of. `revision` is
+   * the one that the store had before.
+   */
+  onReloaded: ((revision: number) => void) | undefined;
 
   /** Set by the program around the member; called once when the cluster has removed this member: it must be stopped. */
   onRemoved: (() => void) | undefined;

@@ -25,8 +25,8 @@ export interface SnapshotInstallParts {
   readonly wal: Wal;
   readonly log: Logger;
   readonly applier: EntryApplier;
-  /** In the turn in which the state has become that of the snapshot. */
-  readonly onInstalled: (index: number) => void;
+  /** In the turn in which the state has become that of the snapshot. `revisionBefore` is the store's until then. */
+  readonly onInstalled: (index: number, revisionBefore: number) => void;
 }
 
 export class SnapshotInstall {
@@ -62,13 +62,14 @@ export class SnapshotInstall {
           `holds index ${index}, and the snapshot that came with it ${metadata.index}`,
         );
       }
+      const revisionBefore = state.store.currentRevision;
       state.lessor.reload();
       state.store.reload();
       state.alarms.reload();
       state.auth.reload();
       state.membership.reload();
       applier.restart(metadata);
-      onInstalled(metadata.index);
+      onInstalled(metadata.index, revisionBefore);
     });
     wal.releaseTo(metadata.index);
     log.info("applied snapshot", fields);

@@ -288,3 +288,26 @@ function isWanted(change: Change, { key, rangeEnd, noPut }: WatchOptions): boole
   if (rangeEnd.length === 0) return order === 0;
   return order >= 0 && (compareBytes(rangeEnd, toTheEnd) === 0 || compareBytes(change.key, rangeEnd) < 0);
 }
+
+test("after the store was replaced by a newer one, watchers get what happened in between, and nothing twice", () => {
+  const store = new ModelStore();
+  const hub = new WatchHub(store);
+  store.hub = hub;
+  const sink = new RecordingSink();
+  const stream = hub.openStream(sink);
+  const options = { rangeEnd: toTheEnd, prevKv: false, noPut: false, noDelete: false };
+  const live = stream.watch(0n, { ...options, key: bytes("a"), startRevision: 0 });
+  const later = stream.watch(0n, { ...options, key: bytes("a"), startRevision: 5 });
+  store.write("a");
+  store.write("b");
+  // What a snapshot brings: changes that the hub is not told of.
+  const before = store.currentRevision;
+  store.hub = undefined;
+  for (const key of ["c", "d", "e"]) store.write(key);
+  store.hub = hub;
+  hub.resync(before);
+  while (hub.step());
+  store.write("f");
+  expect(sink.seen.get(live.id)).toEqual(["a@2.0", "b@3.0", "c@4.0", "d@5.0", "e@6.0", "f@7.0"]);
+  expect(sink.seen.get(later.id)).toEqual(["d@5.0", "e@6.0", "f@7.0"]);
+});

@@ -77,12 +77,15 @@ export class WatchHub {
   /**
    * The store was reloaded from a snapshot, with transactions that nobody was told of: every watcher catches up from
    * history. A history that is compacted ends the watch, as for any watcher that is behind.
+   *
+   * @param before - the store's revision before that: synced watchers have been given everything up to it.
    */
-  resync(): void {
+  resync(before: number): void {
     // What the round had read belongs to the state before; nothing of it was recorded as delivered.
     this.#round?.abandon();
     this.#round = undefined;
     for (const watcher of this.#synced.watchers()) {
+      watcher.nextRevision = Math.max(watcher.nextRevision, before + 1);
       this.#synced.remove(watcher);
       this.#fallBehind(watcher);
     }

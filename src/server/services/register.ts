@@ -35,7 +35,7 @@ export function registerServices(server: GrpcServer, member: Member, options: Se
   const context = new ServiceContext(member);
   const hub = new WatchHub(member.store);
   member.store.onCommit = (main, changes) => hub.onCommit(main, changes);
-  member.onReloaded = () => hub.resync();
+  member.onReloaded = (revision) => hub.resync(revision);
   driveInTurns(hub, member);
   const guard = new LeaderGuard(member);
   const methods = tokenGate(server, member, context.callers);
