@@ -1,8 +1,24 @@
-/** Stream sockets: TCP and Unix. TLS comes behind the same interfaces. */
+/** Stream sockets: TCP and Unix, plain or under TLS. */
+import type { ClientTls, ServerTls } from "./tls.ts";
+
 export interface Network {
-  /** @throws {NetworkError} `EADDRINUSE`, `EACCES`, ... by rejection. */
-  listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener>;
-  connect(address: Address, options?: { timeoutMs?: number }): Promise<Connection>;
+  /**
+   * @param options.tls - `onConnection` gets connections whose handshake is done and whose certificate is accepted.
+   * @throws {NetworkError} `EADDRINUSE`, `EACCES`, ...; `ETLS` for certificate files that cannot be used. By rejection.
+   */
+  listen(
+    address: Address,
+    onConnection: (connection: Connection) => void,
+    options?: { readonly tls?: ServerTls | undefined },
+  ): Promise<Listener>;
+  /**
+   * @param options.timeoutMs - for all of it, the handshake included; 0 = the system's.
+   * @throws {NetworkError} the system's code; `ETLS` when the handshake fails, with Go's text. By rejection.
+   */
+  connect(
+    address: Address,
+    options?: { readonly timeoutMs?: number; readonly tls?: ClientTls | undefined },
+  ): Promise<Connection>;
 }
 
 /** `host` empty or `0.0.0.0`/`::` = every interface; `port` 0 = any free one. `path` = Unix socket. */
@@ -59,7 +75,9 @@ export interface ConnectionHandlers {
 export interface TlsIdentity {
   /** The peer presented a certificate that our roots verify. */
   readonly verified: boolean;
+  /** Of that certificate; the last one when it has several, as in Go. */
   readonly commonName: string | undefined;
+  /** What both ends agreed to speak; undefined when the client did not ask. */
   readonly alpn: string | undefined;
 }
 

@@ -10,6 +10,8 @@
  *
  * Writes go straight to the socket, which tries the system call at once; only what the system did not take waits
  * (`waitingBytes`).
+ *
+ * TLS (`tls-acceptor.ts`, `tls-dial.ts`) wraps the accepted or connected socket; such a connection stays an ordinary one.
  */
 import * as net from "node:net";
 import { assert } from "../../base/assert.ts";
@@ -19,9 +21,13 @@ import {
   type ConnectionHandlers,
   type Listener,
   type Network,
-  NetworkError,
+  type NetworkError,
   type TlsIdentity,
 } from "../network.ts";
+import type { ClientTls, ServerTls } from "../tls.ts";
+import { networkError, timedOut } from "./network-errors.ts";
+import { TlsAcceptor } from "./tls-acceptor.ts";
+import { dialTls } from "./tls-dial.ts";
 
 /** `write` returns false when more than this waits in the process; about what a fast link drains in a few ms. */
 const WAITING_BYTES_HIGH = 256 << 10;
@@ -37,29 +43,45 @@ const DETACHABLE_BYTES = 24;
 const readBuffer = new Uint8Array(64 << 10);
 
 export class NodeNetwork implements Network {
-  listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener> {
+  async listen(
+    address: Address,
+    onConnection: (connection: Connection) => void,
+    options?: { readonly tls?: ServerTls | undefined },
+  ): Promise<Listener> {
+    const acceptor =
+      options?.tls === undefined
+        ? undefined
+        : new TlsAcceptor(options.tls, (socket, identity) => onConnection(new NodeConnection(socket, true, identity)));
     const server = net.createServer(
       {
-        allowHalfOpen: true,
+        // Under TLS a client that leaves during the handshake must not hold its place until that times out.
+        allowHalfOpen: acceptor === undefined,
         noDelay: true,
         keepAlive: true,
         keepAliveInitialDelay: KEEP_ALIVE_MS,
         highWaterMark: WAITING_BYTES_HIGH,
       },
-      (socket) => onConnection(new NodeConnection(socket, true)),
+      (socket) => {
+        if (acceptor === undefined) onConnection(new NodeConnection(socket, true, undefined));
+        else acceptor.accept(socket);
+      },
     );
-    return new Promise((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       server.once("error", (error) => reject(networkError(error)));
       server.listen({ ...listenTarget(address), backlog: BACKLOG }, () => {
         server.removeAllListeners("error");
         // An accept that fails (EMFILE) concerns one connection, which the peer sees closed; the listener lives on.
         server.on("error", () => undefined);
-        resolve(new NodeListener(server));
+        resolve(new NodeListener(server, acceptor));
       });
     });
   }
 
-  connect(address: Address, options?: { timeoutMs?: number }): Promise<Connection> {
+  connect(
+    address: Address,
+    options?: { readonly timeoutMs?: number; readonly tls?: ClientTls | undefined },
+  ): Promise<Connection> {
+    if (options?.tls !== undefined) return this.#connectSecurely(address, options.tls, options.timeoutMs ?? 0);
     let connection: NodeConnection | undefined;
     const target = "path" in address ? { path: address.path } : { host: address.host, port: address.port };
     const settings = {
@@ -90,10 +112,18 @@ export class NodeNetwork implements Network {
         clearTimeout(timer);
         socket.removeListener("error", fail);
         socket.pause(); // nothing is read before the owner has set its handlers
-        connection = new NodeConnection(socket, false);
+        connection = new NodeConnection(socket, false, undefined);
         resolve(connection);
       });
     });
+  }
+
+  async #connectSecurely(address: Address, tls: ClientTls, timeoutMs: number): Promise<Connection> {
+    const target = "path" in address ? { path: address.path } : { host: address.host, port: address.port };
+    const { socket, identity } = await dialTls(target, tls, timeoutMs);
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    return new NodeConnection(socket, true, identity);
   }
 }
 
@@ -108,9 +138,11 @@ function listenTarget(address: Address): net.ListenOptions {
 class NodeListener implements Listener {
   readonly address: Address;
   readonly #server: net.Server;
+  readonly #acceptor: TlsAcceptor | undefined;
 
-  constructor(server: net.Server) {
+  constructor(server: net.Server, acceptor: TlsAcceptor | undefined) {
     this.#server = server;
+    this.#acceptor = acceptor;
     const bound = server.address();
     if (bound === null || typeof bound === "string") this.address = { path: bound ?? "" };
     else this.address = { host: bound.address, port: bound.port };
@@ -119,12 +151,13 @@ class NodeListener implements Listener {
   /** The socket is closed when this returns; node's own callback would wait for the open connections too. */
   close(): Promise<void> {
     this.#server.close();
+    this.#acceptor?.close();
     return Promise.resolve();
   }
 }
 
 class NodeConnection implements Connection {
-  readonly tls: TlsIdentity | undefined = undefined;
+  readonly tls: TlsIdentity | undefined;
   #socket: net.Socket;
   #handlers: ConnectionHandlers | undefined;
   #error: NetworkError | undefined;
@@ -134,7 +167,8 @@ class NodeConnection implements Connection {
   #isOrdinary: boolean;
   #receivedBytes = 0;
 
-  constructor(socket: net.Socket, isOrdinary: boolean) {
+  constructor(socket: net.Socket, isOrdinary: boolean, tls: TlsIdentity | undefined) {
+    this.tls = tls;
     this.#socket = socket;
     this.#isOrdinary = isOrdinary;
     socket.on("error", this.#onError);
@@ -218,7 +252,7 @@ class NodeConnection implements Connection {
   readonly #onData = (chunk: Uint8Array): void => {
     this.#handlers?.data(chunk);
     this.#receivedBytes += chunk.length;
-    if (this.#receivedBytes >= DETACHABLE_BYTES) process.nextTick(this.#useReadBuffer);
+    if (this.#receivedBytes >= DETACHABLE_BYTES && this.tls === undefined) process.nextTick(this.#useReadBuffer);
   };
 
   /**
@@ -294,13 +328,4 @@ function readInto(receive: (chunk: Uint8Array) => void): net.OnReadOpts {
       return true; // `pause` stops reading by itself
     },
   };
-}
-
-function timedOut(timeoutMs: number): NetworkError {
-  return new NetworkError("ETIMEDOUT", `connect timed out after ${timeoutMs} ms`);
-}
-
-function networkError(cause: Error): NetworkError {
-  if (cause instanceof NetworkError) return cause;
-  return new NetworkError((cause as NodeJS.ErrnoException).code ?? "EIO", cause.message, { cause });
 }
