@@ -8,5 +8,6 @@ export default defineConfig({
     fileParallelism: false,
     testTimeout: 300_000,
     hookTimeout: 120_000,
+    retry: process.env["CI"] === undefined ? 0 : 1,
   },
 });
