@@ -3,6 +3,12 @@ import type { Observed, Step } from "./transcript.ts";
 
 /** Pattern → replacement, applied in order to both sides. */
 const rules: readonly (readonly [RegExp, string])[] = [
+  // etcdutl's log: what Go's B+tree says of itself, then time and place in the source.
+  [/^[^\t\n]+Z\t\w+\tbbolt\t.*\n/gm, ""],
+  [/^[^\t\n]+Z\t(\w+)\t\S+\t/gm, "<TS>\t$1\t<CALLER>\t"],
+  [/, "current-db-size(-in-use)?": "[^"]*"/g, ""],
+  [/"(current-db-size[a-z-]*)": -?\d+/g, '"$1": <N>'],
+  [/"took": "[^"]*"/g, '"took": "<D>"'],
   [/"raft_term":\d+/g, '"raft_term":<T>'],
   [/"raftTerm":\d+/g, '"raftTerm":<T>'],
   [/"(raftIndex|raftAppliedIndex)":\d+/g, '"$1":<N>'],

@@ -48,31 +48,10 @@ export async function openContext(invocation: Invocation, options: { isWatch?: b
       "--discovery-srv is not supported yet: give the cluster's addresses with --endpoints",
     );
   }
-  const credentials = await credentialsOf(invocation);
+  const credentials = await credentialsOf(invocation, "");
   const printer = createPrinter(terminal, { format: flags.text("write-out"), hex: flags.bool("hex") });
-  const log = new ToolLogger(terminal.error, { logger: "etcd-client", caller: "client/client.ts" });
-  const connect = async (wanted: readonly string[] = endpoints): Promise<Client> => {
-    try {
-      const client = new Client({
-        network: new NodeNetwork(),
-        clock: new NodeClock(),
-        random: pauseRandom,
-        log,
-        endpoints: wanted,
-        dialTimeoutMs: flags.duration("dial-timeout"),
-        keepaliveTimeMs: flags.duration("keepalive-time"),
-        keepaliveTimeoutMs: flags.duration("keepalive-timeout"),
-        maxSendBytes: Number(flags.integer("max-request-bytes")),
-        maxReceiveBytes: Number(flags.integer("max-recv-bytes")),
-        credentials,
-      });
-      openClients.add(client);
-      await client.authenticate(flags.duration("dial-timeout"));
-      return client;
-    } catch (error) {
-      throw new CommandFailure(ExitCode.BadConnection, messageOf(error), { cause: error });
-    }
-  };
+  const connect = (wanted: readonly string[] = endpoints): Promise<Client> =>
+    openClient(invocation, wanted, credentials);
   const timeoutMs = flags.duration("command-timeout");
   return {
     printer,
@@ -80,6 +59,39 @@ export async function openContext(invocation: Invocation, options: { isWatch?: b
     timeoutMs,
     connect,
   };
+}
+
+/** A client of another cluster, by the `--dest-` flags. @throws {CommandFailure} as {@link openContext}. */
+export async function connectDestination(invocation: Invocation, endpoint: string): Promise<Client> {
+  checkTls(invocation.flags, [endpoint], "dest-");
+  return openClient(invocation, [endpoint], await credentialsOf(invocation, "dest-"));
+}
+
+async function openClient(
+  { flags, terminal }: Invocation,
+  endpoints: readonly string[],
+  credentials: Credentials | undefined,
+): Promise<Client> {
+  try {
+    const client = new Client({
+      network: new NodeNetwork(),
+      clock: new NodeClock(),
+      random: pauseRandom,
+      log: new ToolLogger(terminal.error, { logger: "etcd-client", caller: "client/client.ts" }),
+      endpoints,
+      dialTimeoutMs: flags.duration("dial-timeout"),
+      keepaliveTimeMs: flags.duration("keepalive-time"),
+      keepaliveTimeoutMs: flags.duration("keepalive-timeout"),
+      maxSendBytes: Number(flags.integer("max-request-bytes")),
+      maxReceiveBytes: Number(flags.integer("max-recv-bytes")),
+      credentials,
+    });
+    openClients.add(client);
+    await client.authenticate(flags.duration("dial-timeout"));
+    return client;
+  } catch (error) {
+    throw new CommandFailure(ExitCode.BadConnection, messageOf(error), { cause: error });
+  }
 }
 
 /** Runs a request; what it throws becomes exit code 1, or another one. */
@@ -102,20 +114,26 @@ function printFlags({ flags, inheritedFlags, terminal }: Invocation): void {
   for (const name of names) terminal.error.write(`${variableOf(name)}=${flags.format(name)}\n`);
 }
 
+/** The flags of the source have plain names, those of a mirror's destination a prefix. */
+type FlagPrefix = "" | "dest-";
+
 /** Files are checked even where the endpoint makes no use of them; then TLS, where it is needed, is refused. */
-function checkTls(flags: FlagSet, endpoints: readonly string[]): void {
-  for (const name of ["cert", "key", "cacert"]) {
+function checkTls(flags: FlagSet, endpoints: readonly string[], prefix: FlagPrefix = ""): void {
+  for (const name of [`${prefix}cert`, `${prefix}key`, `${prefix}cacert`]) {
     if (flags.changed(name) && flags.text(name) === "") {
       throw badArguments(`empty string is passed to --${name} option`);
     }
   }
-  const [cert, key, cacert] = ["cert", "key", "cacert"].map((name) => flags.text(name));
+  const [cert, key, cacert] = ["cert", "key", "cacert"].map((name) => flags.text(prefix + name));
   if ((cert === "") !== (key === "")) {
     throw badArguments(`KeyFile and CertFile must both be present[key: ${key}, cert: ${cert}]`);
   }
   for (const path of [cert, key, cacert]) if (path !== "") checkReadable(path);
   const wantsTls =
-    cert !== "" || cacert !== "" || !flags.bool("insecure-transport") || flags.bool("insecure-skip-tls-verify");
+    cert !== "" ||
+    cacert !== "" ||
+    !flags.bool(`${prefix}insecure-transport`) ||
+    (prefix === "" && flags.bool("insecure-skip-tls-verify"));
   const encrypted = endpoints.find((endpoint) => {
     const { tls } = parseEndpoint(endpoint);
     return tls === "required" || (tls === "optional" && wantsTls);
@@ -144,16 +162,18 @@ export function openFailure(path: string, error: unknown): string {
 }
 
 /** A user without a password is none: the request goes without a token, and the server says what it thinks of that. */
-async function credentialsOf({ flags, terminal }: Invocation): Promise<Credentials | undefined> {
-  const text = flags.text("user");
+async function credentialsOf({ flags, terminal }: Invocation, prefix: FlagPrefix): Promise<Credentials | undefined> {
+  const text = flags.text(`${prefix}user`);
   if (text === "") return undefined;
   const colon = text.indexOf(":");
   let user = text;
-  let password = flags.text("password");
+  let password = flags.text(`${prefix}password`);
   if (password === "" && colon >= 0) {
     user = text.slice(0, colon);
     password = text.slice(colon + 1);
-  } else if (password === "") password = await askPassword("Password: ", terminal);
+  } else if (password === "") {
+    password = await askPassword(prefix === "" ? "Password: " : "Destination Password: ", terminal);
+  }
   return user === "" || password === "" ? undefined : { user, password };
 }
 

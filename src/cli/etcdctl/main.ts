@@ -6,6 +6,7 @@ import { runProgram } from "../shared/run-program.ts";
 import { apiVersion, etcdVersion } from "../shared/version.ts";
 import { alarmCommand } from "./commands/alarm.ts";
 import { authCommand } from "./commands/auth.ts";
+import { checkCommand } from "./commands/check.ts";
 import { compactionCommand } from "./commands/compaction.ts";
 import { defragCommand } from "./commands/defrag.ts";
 import { delCommand } from "./commands/del.ts";
@@ -15,6 +16,7 @@ import { endpointCommand } from "./commands/endpoint.ts";
 import { getCommand } from "./commands/get.ts";
 import { leaseCommand } from "./commands/lease.ts";
 import { lockCommand } from "./commands/lock.ts";
+import { makeMirrorCommand } from "./commands/make-mirror.ts";
 import { memberCommand } from "./commands/member.ts";
 import { moveLeaderCommand } from "./commands/move-leader.ts";
 import { putCommand } from "./commands/put.ts";
@@ -47,11 +49,13 @@ const program: Program = {
       leaseCommand,
       memberCommand,
       snapshotCommand,
+      makeMirrorCommand,
       lockCommand,
       electCommand,
       authCommand,
       userCommand,
       roleCommand,
+      checkCommand,
       createCompletionCommand("etcdctl"),
       downgradeCommand,
       createHelpCommand("etcdctl", () => program),

@@ -21,7 +21,8 @@ Simply type ${name} help [path to command] for full details.`,
         terminal.error.write(`Unknown help topic [${rest.map((word) => `\`${word}\``).join(" ")}]\n`);
       }
       const shown: CommandPath = isUnknown ? [root] : path;
-      terminal.output.write(helpText(program(), shown));
+      // cobra adds the flag when a command is run or asked about, which has not happened to the root then.
+      terminal.output.write(helpText(program(), shown, { showsHelpFlag: !isUnknown }));
     },
   };
 }

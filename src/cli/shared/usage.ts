@@ -8,7 +8,7 @@ import { formatValue, type FlagSpec } from "./flags.ts";
 const tabWidth = 8;
 
 /** The whole help of the last command of `path`, in sections. */
-function usageText(program: Program, path: CommandPath): string {
+function usageText(program: Program, path: CommandPath, showsHelpFlag: boolean): string {
   const command = path[path.length - 1];
   const isRoot = path.length === 1;
   const groups = command.commands !== undefined;
@@ -22,7 +22,7 @@ function usageText(program: Program, path: CommandPath): string {
     const lines = command.description.replace(/^[\n\t ]+|[\n\t ]+$/g, "").split("\n");
     text += `\nDESCRIPTION:\n${lines.map((line) => `${indent(line)}\n`).join("")}`;
   }
-  text += `\nOPTIONS:\n${alignColumns(flagRows(ownFlags(command)))}`;
+  text += `\nOPTIONS:\n${alignColumns(flagRows(showsHelpFlag ? ownFlags(command) : declaredFlags(command)))}`;
   const inherited = path.slice(0, -1).flatMap((parent) => parent.sharedFlags ?? []);
   if (inherited.length > 0) text += `\nGLOBAL OPTIONS:\n${alignColumns(flagRows(inherited))}`;
   return `${text}\n`;
@@ -70,8 +70,8 @@ function alignColumns(rows: readonly (readonly [string, string])[]): string {
 }
 
 /** Help in the style of a program. */
-export function helpText(program: Program, path: CommandPath): string {
-  return program.style === "sections" ? usageText(program, path) : plainUsage(path);
+export function helpText(program: Program, path: CommandPath, { showsHelpFlag = true } = {}): string {
+  return program.style === "sections" ? usageText(program, path, showsHelpFlag) : plainUsage(path);
 }
 
 /** Narrowest column of command names. */
@@ -121,5 +121,9 @@ function defaultText(spec: FlagSpec): string {
 }
 
 function ownFlags(command: Command): FlagSpec[] {
-  return [...(command.sharedFlags ?? []), ...(command.flags ?? []), helpFlag(command)];
+  return [...declaredFlags(command), helpFlag(command)];
+}
+
+function declaredFlags(command: Command): FlagSpec[] {
+  return [...(command.sharedFlags ?? []), ...(command.flags ?? [])];
 }
