@@ -5,7 +5,7 @@
  *     runs      [a ────── d)       [f, f\0)     [m ──────
  *
  * A range is open when one run holds all of it; it need not be one permission. Source: etcd
- * server/auth/range_perm_cache.go, whose interval tree answers the same, oddities of empty ranges included.
+ * server/auth/range_perm_cache.go, whose interval tree answers the same.
  */
 import { assert } from "../base/assert.ts";
 import { compareBytes } from "../base/bytes.ts";
@@ -40,14 +40,11 @@ function successor(key: Uint8Array): Uint8Array {
 }
 
 export class KeyIntervals {
-  /** As granted, by start: only a range without keys in it asks for them one by one. */
-  readonly #granted: readonly KeyInterval[];
   /** Invariant: ascending, and there is a gap between one and the next. */
   readonly #runs: readonly KeyInterval[];
 
   constructor(intervals: readonly KeyInterval[]) {
-    this.#granted = [...intervals].sort((a, b) => compareBytes(a.start, b.start));
-    this.#runs = merge(this.#granted);
+    this.#runs = merge([...intervals].sort((a, b) => compareBytes(a.start, b.start)));
   }
 
   /** Whether a key is open. */
@@ -59,14 +56,14 @@ export class KeyIntervals {
   /**
    * Whether all keys of a range of the API are open; `rangeEnd` is not empty.
    *
-   * A range without keys (`rangeEnd` not behind `key`) is open where one permission reaches over both of its ends: nothing
-   * would be read or written, but members must agree on whether the transaction around it is refused.
+   * A range without keys (`rangeEnd` not behind `key`) is open when `key` is: nothing would be read or written, but members
+   * must agree on whether the transaction around it is refused. (etcd agrees where `rangeEnd` is `key` itself; where it lies
+   * before, its tree may miss the permission, depending on the order in which permissions were put into it.)
    */
   hasRange(key: Uint8Array, rangeEnd: Uint8Array): boolean {
     assert(rangeEnd.length > 0, "a range has an end; ask for a single key otherwise");
     const isOpen = isOpenEnd(rangeEnd);
-    if (!isOpen && compareBytes(key, rangeEnd) >= 0)
-      return this.#granted.some((one) => reachesOver(one, key, rangeEnd));
+    if (!isOpen && compareBytes(key, rangeEnd) >= 0) return this.hasKey(key);
     const run = this.#runAt(key);
     if (run === undefined) return false;
     return run.end === undefined || (!isOpen && compareBytes(rangeEnd, run.end) <= 0);
@@ -83,10 +80,6 @@ export class KeyIntervals {
     }
     return low === 0 ? undefined : this.#runs[low - 1];
   }
-}
-
-function reachesOver({ start, end }: KeyInterval, key: Uint8Array, rangeEnd: Uint8Array): boolean {
-  return compareBytes(start, rangeEnd) < 0 && (end === undefined || compareBytes(end, key) > 0);
 }
 
 /** @param intervals - by start. */
