@@ -16,7 +16,8 @@ export interface Job {
     | "watch"
     | "keepalive"
     | "load"
-    | "range-under-writes";
+    | "range-under-writes"
+    | "slow-list";
   readonly port: number;
   readonly streams: number;
   readonly connections: number;
@@ -238,6 +239,16 @@ async function rangeUnderWrites(job: Job): Promise<Result> {
   return reads.result();
 }
 
+/** One list of everything, taken at a tenth of what a local network carries; `count` is bytes. */
+async function slowList(job: Job): Promise<Result> {
+  const bytesPerSecond = 32 << 20;
+  const client = await RawClient.connect(job.port);
+  const started = clock.monotonic();
+  const stream = client.slowUnary(kv("Range"), requests.list(requests.keyOf(0), 0), bytesPerSecond);
+  while (!stream.isComplete && clock.monotonic() - started < job.seconds * 1000) await sleep(0.05);
+  return { count: stream.taken, seconds: (clock.monotonic() - started) / 1000, p50: 0, p99: 0, max: 0 };
+}
+
 function run(job: Job): Promise<Result> {
   const { keys } = job;
   switch (job.operation) {
@@ -275,6 +286,8 @@ function run(job: Job): Promise<Result> {
       return keepAlive(job);
     case "range-under-writes":
       return rangeUnderWrites(job);
+    case "slow-list":
+      return slowList(job);
     default:
       return load(job);
   }

@@ -165,6 +165,8 @@ async function capacity(count: number): Promise<CapacityRow[]> {
     const memory = server.memory();
     await server.stop({ keep: true });
     const again = await RunningServer.start(contender, folder, server.folder);
+    const rssAfterStart = again.memory().now;
+    const slow = await slowList(again);
     rows.push({
       contender: contender.name,
       keys: count,
@@ -172,11 +174,24 @@ async function capacity(count: number): Promise<CapacityRow[]> {
       rss: memory.now,
       rssPeak: memory.peak,
       startMs: again.startMs,
-      rssAfterStart: again.memory().now,
+      rssAfterStart,
+      slowListRss: slow.rss,
+      slowListSeconds: slow.seconds,
     });
     await again.stop();
   }
   return rows;
+}
+
+/** A list of everything to a client that takes 32 MB a second: how long it took, and how far the memory grew meanwhile. */
+async function slowList(server: RunningServer): Promise<{ rss: number; seconds: number }> {
+  const before = server.memory().now;
+  let highest = before;
+  const sampler = setInterval(() => (highest = Math.max(highest, server.memory().now)), 50);
+  const job: Job = { operation: "slow-list", port: server.port, streams: 1, connections: 1, seconds: 300, keys: 0 };
+  const result = await drive(job).finally(() => clearInterval(sampler));
+  console.log(`  slow list: ${Math.round(result.count / 2 ** 20)} MB in ${result.seconds.toFixed(1)} s`);
+  return { rss: highest - before, seconds: result.seconds };
 }
 
 mkdirSync(folder, { recursive: true });

@@ -36,6 +36,14 @@ export class RawClient {
     stream.sendMessage(request, true);
   }
 
+  /** A unary call whose answer is taken at `bytesPerSecond`, whatever the server could send. Ends when this connection does. */
+  slowUnary(path: string, request: Uint8Array, bytesPerSecond: number): SlowStream {
+    const stream = new SlowStream(this.#client, bytesPerSecond);
+    this.#client.sendRequest(stream, this.#prepared(path), false);
+    stream.sendMessage(request, true);
+    return stream;
+  }
+
   /** @param message - each message of the server. */
   stream(path: string, message: Answered): RawStream {
     const stream = new RawStream(this.#client, message, { isUnary: false, keepsBody: true });
@@ -123,5 +131,31 @@ export class RawStream extends Http2Stream {
       this.#body = body.subarray(prefixSize + size);
       this.#answered(body.subarray(prefixSize, prefixSize + size));
     }
+  }
+}
+
+/** Gives the flow-control window back at a steady pace. */
+export class SlowStream extends RawStream {
+  /** Bytes that the reader has taken. */
+  taken = 0;
+  isComplete = false;
+  #waiting = 0;
+
+  constructor(client: Http2Client, bytesPerSecond: number) {
+    super(client, () => (this.isComplete = true), { isUnary: true, keepsBody: false });
+    const tickMs = 10;
+    clock.setTicker(() => this.#take((bytesPerSecond / 1000) * tickMs), tickMs);
+  }
+
+  override onData(_bytes: Uint8Array, start: number, end: number): void {
+    this.#waiting += end - start;
+  }
+
+  #take(most: number): void {
+    const size = Math.min(this.#waiting, Math.floor(most));
+    if (size === 0 || this.isComplete) return;
+    this.#waiting -= size;
+    this.taken += size;
+    this.session.consumed(this, size);
   }
 }

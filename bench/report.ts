@@ -15,6 +15,9 @@ export interface CapacityRow {
   readonly rssPeak: number;
   readonly startMs: number;
   readonly rssAfterStart: number;
+  /** Growth of the resident memory while one client took a list of everything slowly. */
+  readonly slowListRss: number;
+  readonly slowListSeconds: number;
 }
 
 function median(values: readonly number[]): number {
@@ -79,7 +82,17 @@ export function printTable(rows: readonly Row[]): void {
 
 export function printCapacity(rows: readonly CapacityRow[]): void {
   print([
-    ["server", "keys", "load s", "RSS MB", "peak MB", "restart ms", "RSS MB after restart"],
+    [
+      "server",
+      "keys",
+      "load s",
+      "RSS MB",
+      "peak MB",
+      "restart ms",
+      "RSS MB after restart",
+      "slow list s",
+      "RSS MB more",
+    ],
     ...rows.map((row) => [
       row.contender,
       String(row.keys),
@@ -88,6 +101,8 @@ export function printCapacity(rows: readonly CapacityRow[]): void {
       mebibytes(row.rssPeak),
       String(Math.round(row.startMs)),
       mebibytes(row.rssAfterStart),
+      row.slowListSeconds.toFixed(1),
+      mebibytes(row.slowListRss),
     ]),
   ]);
 }
