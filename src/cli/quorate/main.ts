@@ -1,10 +1,15 @@
 /** `quorate`: the command of our own, beside those that carry etcd's names. */
 import { versionText } from "../etcd/version.ts";
+import { closeClients } from "../etcdctl/connect.ts";
+import { runProgram } from "../shared/run-program.ts";
 import { localClusterHelp, parseLocalCluster, runLocalCluster } from "./local-cluster.ts";
+import { program } from "./program.ts";
 
 const help = `quorate: etcd, re-made in TypeScript.
 
 Usage:
+  quorate backup           save, verify and list backups
+  quorate defrag           defragment members where a rule says so
   quorate local-cluster    run a cluster on this machine, for trying things out
   quorate --version        print the version
   quorate --help           print this help
@@ -22,6 +27,8 @@ async function main(word: string, rest: readonly string[]): Promise<void> {
     process.stdout.write(localClusterHelp);
   } else if (word === "local-cluster") {
     await localCluster(rest);
+  } else if (["backup", "defrag"].includes(word)) {
+    await runProgram(program, closeClients);
   } else if (rest.length === 0 && ["--version", "-version", "version"].includes(word)) {
     process.stdout.write(`${versionText("quorate")}\n`);
   } else if (rest.length === 0 && helpWords.includes(word)) {

@@ -1,7 +1,5 @@
 /** `etcdctl snapshot save`: the database of one member in a file that appears under its name only when complete. */
 import { formatDuration } from "../../../base/duration.ts";
-import type { Client } from "../../../client/client.ts";
-import { methods } from "../../../client/methods.ts";
 import type { DiskFile } from "../../../platform/disk.ts";
 import type { NodeDisk } from "../../../platform/node/disk.ts";
 import type { Command, Invocation } from "../../shared/command.ts";
@@ -9,10 +7,7 @@ import { badArguments, CommandFailure, ExitCode, messageOf } from "../../shared/
 import { humanSize } from "../../shared/human-size.ts";
 import { ToolLogger } from "../../shared/tool-logger.ts";
 import { openContext, openFailure } from "../connect.ts";
-
-/** The stream ends with the SHA-256 of all before it; the database's part is a multiple of 512 bytes. */
-const digestBytes = 32;
-const blockBytes = 512;
+import { downloadSnapshot } from "../snapshot-download.ts";
 
 const example = `  # Save snapshot to a given file
   etcdctl snapshot save /backup/etcd-snapshot.db
@@ -69,7 +64,7 @@ async function save(invocation: Invocation): Promise<void> {
   try {
     log.info("created temporary db file", { path: partPath });
     const start = clock.monotonic();
-    const { size, version } = await download(client, file, { endpoint: endpoints[0], log, options });
+    const { size, version } = await downloadSnapshot(client, file, { endpoint: endpoints[0], log, options });
     await file.sync();
     file.close();
     const took = formatDuration(clock.monotonic() - start);
@@ -83,49 +78,6 @@ async function save(invocation: Invocation): Promise<void> {
     if (disk.exists(partPath)) disk.remove(partPath);
     throw failure(messageOf(error));
   }
-}
-
-interface Download {
-  readonly endpoint: string;
-  readonly log: ToolLogger;
-  readonly options: { timeoutMs?: number };
-}
-
-/** Writes the stream to `file` as it comes, and checks the digest at its end. */
-async function download(
-  client: Client,
-  file: DiskFile,
-  { endpoint, log, options }: Download,
-): Promise<{ size: number; version: string }> {
-  const stream = await client.open(methods.snapshot, options);
-  await stream.send({});
-  stream.halfClose();
-  log.info("opened snapshot stream; downloading");
-  const { createHash } = await import("node:crypto");
-  const hash = createHash("sha256");
-  let tail = new Uint8Array(0);
-  let size = 0;
-  let version: string | undefined;
-  for await (const response of stream) {
-    if (version === undefined) {
-      version = response.version;
-      log.info("fetching snapshot", { endpoint });
-    }
-    await file.write(response.blob, size);
-    size += response.blob.length;
-    // The digest covers all but the last bytes, which are known only at the end.
-    const bytes = Buffer.concat([tail, response.blob]);
-    const hashed = Math.max(0, bytes.length - digestBytes);
-    hash.update(bytes.subarray(0, hashed));
-    tail = bytes.subarray(hashed);
-  }
-  log.info("completed snapshot read; closing");
-  if (size % blockBytes !== digestBytes) throw new Error(`sha256 checksum not found [bytes: ${size}]`);
-  const digest = hash.digest();
-  if (!digest.equals(tail)) {
-    throw new Error(`expected sha256 [${[...tail].join(" ")}], got [${[...digest].join(" ")}]`);
-  }
-  return { size, version: version ?? "" };
 }
 
 /** An earlier try may have left its part behind. @throws {CommandFailure} */

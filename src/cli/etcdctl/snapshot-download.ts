@@ -1,0 +1,57 @@
+/** The database of one member, streamed into a file. */
+import type { Client } from "../../client/client.ts";
+import { methods } from "../../client/methods.ts";
+import type { DiskFile } from "../../platform/disk.ts";
+import type { Logger } from "../../platform/logger.ts";
+
+/** The stream ends with the SHA-256 of all before it; the database's part is a multiple of 512 bytes. */
+const digestBytes = 32;
+const blockBytes = 512;
+
+export interface Download {
+  readonly endpoint: string;
+  readonly log: Logger;
+  readonly options: { timeoutMs?: number };
+}
+
+/**
+ * Writes the stream to `file` as it comes, and checks the digest at its end; nothing is synced.
+ *
+ * @returns the size with the digest, and the storage version as the server tells it (empty before 3.6).
+ * @throws {ClientError} or {Error} when the stream breaks or the digest is not right.
+ */
+export async function downloadSnapshot(
+  client: Client,
+  file: DiskFile,
+  { endpoint, log, options }: Download,
+): Promise<{ size: number; version: string }> {
+  const stream = await client.open(methods.snapshot, options);
+  await stream.send({});
+  stream.halfClose();
+  log.info("opened snapshot stream; downloading");
+  const { createHash } = await import("node:crypto");
+  const hash = createHash("sha256");
+  let tail = new Uint8Array(0);
+  let size = 0;
+  let version: string | undefined;
+  for await (const response of stream) {
+    if (version === undefined) {
+      version = response.version;
+      log.info("fetching snapshot", { endpoint });
+    }
+    await file.write(response.blob, size);
+    size += response.blob.length;
+    // The digest covers all but the last bytes, which are known only at the end.
+    const bytes = Buffer.concat([tail, response.blob]);
+    const hashed = Math.max(0, bytes.length - digestBytes);
+    hash.update(bytes.subarray(0, hashed));
+    tail = bytes.subarray(hashed);
+  }
+  log.info("completed snapshot read; closing");
+  if (size % blockBytes !== digestBytes) throw new Error(`sha256 checksum not found [bytes: ${size}]`);
+  const digest = hash.digest();
+  if (!digest.equals(tail)) {
+    throw new Error(`expected sha256 [${[...tail].join(" ")}], got [${[...digest].join(" ")}]`);
+  }
+  return { size, version: version ?? "" };
+}

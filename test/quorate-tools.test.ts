@@ -1,0 +1,83 @@
+/** `quorate backup` and `quorate defrag` against a built member. */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Decrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Finished, program, removeFolder, runToEnd, ServerProcess, temporaryFolder } from "./support/process.ts";
+
+let folder: string;
+let server: ServerProcess;
+
+beforeAll(async () => {
+  folder = temporaryFolder();
+  server = await ServerProcess.start({ dataDir: join(folder, "data") });
+  for (const key of ["a", "b", "c"]) {
+    expect(run("etcdctl", "put", key, "x".repeat(5000)).code).toBe(0);
+  }
+});
+
+afterAll(async () => {
+  await server.stop();
+  removeFolder(folder);
+});
+
+function run(name: "etcdctl" | "quorate" | "etcdutl", ...args: string[]): Finished {
+  const env = name === "etcdutl" ? {} : { ETCDCTL_ENDPOINTS: server.endpoint };
+  return runToEnd(program(name), args, { env, cwd: folder });
+}
+
+test("a backup is verified, listed, and as good as a snapshot", () => {
+  const saved = run("quorate", "backup", "save", "--dir=plain");
+  expect(saved.code, saved.stderr).toBe(0);
+  expect(saved.stdout).toMatch(
+    /^Saved etcd-\S+-r4\.db \(.*not encrypted\)\nVerified: a restored copy has HashKV \d+ at/,
+  );
+  const [name] = readdirSync(join(folder, "plain"));
+  expect(run("quorate", "backup", "list", "--dir=plain").stdout).toMatch(new RegExp(`^${name}, 4, .*, false, 20`));
+  const restored = run("etcdutl", "snapshot", "restore", join("plain", name), "--data-dir=restored");
+  expect(restored.code, restored.stderr).toBe(0);
+});
+
+test("an encrypted backup leaves nothing in the clear, and its identity opens it", async () => {
+  const identity = await generateX25519Identity();
+  const recipient = await identityToRecipient(identity);
+  writeFileSync(join(folder, "recipients.txt"), `# operators\n${recipient}\n`);
+  for (let round = 0; round < 2; round++) {
+    const saved = run("quorate", "backup", "save", "--dir=sealed", "--recipients-file=recipients.txt", "--keep=1");
+    expect(saved.code, saved.stderr).toBe(0);
+    // A write in between gives the second one another name, even within one second.
+    run("etcdctl", "put", "a", String(round));
+  }
+  const names = readdirSync(join(folder, "sealed"));
+  expect(names).toEqual([expect.stringMatching(/\.db\.age$/), expect.stringMatching(/\.db\.age\.json$/)]);
+  const decrypter = new Decrypter();
+  decrypter.addIdentity(identity);
+  const plain = await decrypter.decrypt(readFileSync(join(folder, "sealed", names[0])));
+  writeFileSync(join(folder, "opened.db"), plain);
+  const status = run("etcdutl", "snapshot", "status", "opened.db", "-w", "json");
+  expect(JSON.parse(status.stdout)).toMatchObject({ revision: 5, totalKey: 3 });
+});
+
+test("a wrong recipient or an empty list of them saves nothing, rather than something in the clear", () => {
+  writeFileSync(join(folder, "empty.txt"), "# nobody\n");
+  expect(run("quorate", "backup", "save", "--dir=none", "--recipients-file=empty.txt").code).toBe(128);
+  const wrong = run("quorate", "backup", "save", "--dir=none", "--recipient=age1nonsense");
+  expect(wrong.code).toBe(1);
+  expect(wrong.stderr).toContain('"age1nonsense" is not an age recipient');
+  expect(existsSync(join(folder, "none"))).toBe(false);
+});
+
+test("defrag follows its rule, and a dry run does nothing", () => {
+  const skipped = run("quorate", "defrag", "--cluster", "--defrag-rule=dbQuotaUsage > 0.8");
+  expect(skipped.code, skipped.stderr).toBe(0);
+  expect(skipped.stdout).toContain(`Evaluation result is false, so skipping endpoint: ${server.endpoint}\n`);
+  const dry = run("quorate", "defrag", "--defrag-rule=dbSize > 0", "--dry-run");
+  expect(dry.stdout).toContain(`[Dry run] Defragmenting endpoint: ${server.endpoint}\n`);
+  expect(dry.stdout).not.toContain("Finished");
+  const done = run("quorate", "defrag", "--defrag-rule=dbSize > 0");
+  expect(done.stdout).toMatch(
+    /Finished defragmenting etcd member\[.*\]\. took .*\nThe defragmentation is successful\.\n$/,
+  );
+  const wrong = run("quorate", "defrag", "--defrag-rule=dbSize");
+  expect(wrong).toMatchObject({ code: 128, stderr: 'Error: the rule "dbSize" is a number, not true or false\n' });
+});
