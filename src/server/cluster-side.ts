@@ -2,6 +2,7 @@
  * What a member has because it is not alone: ways to the others, requests to the leader, changes of the group, snapshots
  * out and in, and the answers it gives to its peers. Made by `EtcdMember`, which is the side that clients see.
  */
+import { peerDial } from "./peer-dial.ts";
 import { nobody } from "../auth/caller.ts";
 import { bareToken } from "../auth/tokens.ts";
 import { formatId, type Member as ClusterMember } from "../membership/member.ts";
@@ -65,7 +66,11 @@ export class ClusterSide {
     const { memberId, clusterId, dirs, wal } = bootstrapped;
     const { membership, backend } = state;
     this.#parts = parts;
-    this.#client = new PeerClient({ platform, dialTimeoutMs: peerDialTimeoutMs(config) });
+    this.#client = new PeerClient({
+      platform,
+      dialTimeoutMs: peerDialTimeoutMs(config),
+      dial: peerDial(config, platform),
+    });
     this.#appliedWait = new AppliedWait(clock);
     this.snapshots = new SnapshotSource({ backend, clock, log, memberId, confState: () => applier.confState });
     this.peers = new Peers({

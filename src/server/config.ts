@@ -4,6 +4,7 @@
  * directly with {@link memberConfig}. Flags about listeners, TLS, logs and metrics are not here: they belong to the
  * programs around the member. Defaults are etcd 3.6's and stand only in {@link memberConfigDefaults}.
  */
+import type { ClientTls } from "../platform/tls.ts";
 
 /** How old revisions are compacted away without being asked: never, by age, or by count. */
 export type AutoCompaction =
@@ -98,6 +99,9 @@ export interface MemberConfig {
   readonly leaseCheckpoint: boolean;
   /** Feature gate `LeaseCheckpointPersist`: remaining TTLs survive a restart also below cluster version 3.6. */
   readonly leaseCheckpointPersist: boolean;
+
+  /** How members at https URLs are dialled, but for the name of the server: `--peer-cert-file` and so on. */
+  readonly peerTls?: Omit<ClientTls, "serverName"> | undefined;
 
   /** `--warning-apply-duration`: a slower apply is logged. */
   readonly warningApplyDurationMs: number;

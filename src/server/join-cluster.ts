@@ -5,6 +5,7 @@
  *
  * Source: etcd server/etcdserver/bootstrap.go, cluster_util.go, api/membership/cluster.go (`ValidateClusterAndAssignIDs`).
  */
+import { peerDial } from "./peer-dial.ts";
 import { formatId, type Member } from "../membership/member.ts";
 import {
   compareVersions,
@@ -74,7 +75,11 @@ export async function refuseBootstrapped(config: MemberConfig, platform: Platfor
 }
 
 function askingFor(config: MemberConfig, platform: Platform): Asking {
-  const client = new PeerClient({ platform, dialTimeoutMs: peerDialTimeoutMs(config) });
+  const client = new PeerClient({
+    platform,
+    dialTimeoutMs: peerDialTimeoutMs(config),
+    dial: peerDial(config, platform),
+  });
   return { config, client, log: platform.log.withCaller("server/join-cluster.ts") };
 }
 

@@ -15,6 +15,7 @@ import type { PeerHandlers } from "../peer/types.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type ConfChange, ConfChangeType, type Message, MessageType } from "../wire/raft/types.ts";
 import type { MemberConfig } from "./config.ts";
+import { peerDial } from "./peer-dial.ts";
 import type { SnapshotSource } from "./snapshot-source.ts";
 
 /** Longest time beyond the election timeout that a connection to a peer may take to open; etcd's. */
@@ -50,6 +51,7 @@ export class Peers {
       handlers,
       snapshotDirectory,
       dialTimeoutMs: peerDialTimeoutMs(config),
+      dial: peerDial(config, platform),
     });
   }
 

@@ -9,6 +9,8 @@ import type { PeerServer } from "../../peer/server.ts";
 import type { HttpServer } from "../../http/server.ts";
 import { NetworkError, type Address, type Connection, type Listener } from "../../platform/network.ts";
 import type { Platform } from "../../platform/platform.ts";
+import type { ServerTls } from "../../platform/tls.ts";
+import { isSecureUrl } from "./tls-settings.ts";
 
 /** Most connections that wait for the member to become ready; more are closed at once. */
 const waitingConnectionsMax = 4096;
@@ -30,6 +32,7 @@ export interface Service {
 export class Listeners {
   readonly #platform: Platform;
   readonly #listeners: Listener[] = [];
+  readonly #secure = new Set<Listener>();
   readonly #waiting: Connection[] = [];
   #service: Service | undefined;
 
@@ -40,14 +43,20 @@ export class Listeners {
   /**
    * Binds one URL. Accepted connections wait for {@link serve}.
    *
+   * @param tls - for a URL that is secure; left aside for others.
    * @throws {ListenError} `listen tcp 127.0.0.1:2379: bind: address already in use`.
    */
-  async bind(url: string): Promise<void> {
+  async bind(url: string, tls?: ServerTls): Promise<void> {
     const address = toAddress(url);
     if ("path" in address && this.#platform.disk.exists(address.path)) this.#platform.disk.remove(address.path);
     try {
-      this.#listeners.push(await this.#platform.network.listen(address, (connection) => this.#accept(connection)));
+      const options = isSecureUrl(url) ? { tls } : {};
+      const accept = (connection: Connection): void => this.#accept(connection);
+      const listener = await this.#platform.network.listen(address, accept, options);
+      this.#listeners.push(listener);
+      if (isSecureUrl(url)) this.#secure.add(listener);
     } catch (cause) {
+      if (cause instanceof NetworkError && cause.code === "ETLS") throw new ListenError(cause.message, { cause });
       throw new ListenError(`${describe(address)}: ${reason(cause)}`, { cause });
     }
   }
@@ -60,6 +69,11 @@ export class Listeners {
 
   get addresses(): Address[] {
     return this.#listeners.map((listener) => listener.address);
+  }
+
+  /** Their addresses, and whether they are under TLS. */
+  get doors(): { readonly address: Address; readonly isSecure: boolean }[] {
+    return this.#listeners.map((listener) => ({ address: listener.address, isSecure: this.#secure.has(listener) }));
   }
 
   /** Stops accepting; connections live on in their servers. */

@@ -5,32 +5,13 @@
 import type { GateValues } from "./feature-gates.ts";
 import type { FlagName, FlagValues } from "./flags.ts";
 
-const tls = "TLS is not available in this version";
+const tls = "certificates are not made in this version; make them with openssl and give --cert-file and --key-file";
 const discovery = "cluster discovery is not available in this version; name the member in --initial-cluster";
 const tracing = "distributed tracing is not available in this version";
 
 const refusedWhenGiven: readonly (readonly [FlagName, string])[] = [
-  ["cert-file", tls],
-  ["key-file", tls],
-  ["client-cert-file", tls],
-  ["client-key-file", tls],
-  ["client-cert-auth", tls],
-  ["client-crl-file", tls],
-  ["client-cert-allowed-hostname", tls],
-  ["trusted-ca-file", tls],
   ["auto-tls", tls],
-  ["peer-cert-file", tls],
-  ["peer-key-file", tls],
-  ["peer-client-cert-file", tls],
-  ["peer-client-key-file", tls],
-  ["peer-client-cert-auth", tls],
-  ["peer-trusted-ca-file", tls],
-  ["peer-cert-allowed-cn", tls],
-  ["peer-cert-allowed-hostname", tls],
   ["peer-auto-tls", tls],
-  ["peer-crl-file", tls],
-  ["peer-skip-client-san-verification", tls],
-  ["cipher-suites", tls],
   ["discovery", discovery],
   ["discovery-proxy", discovery],
   ["discovery-srv", discovery],
@@ -51,10 +32,6 @@ export function refusal(values: FlagValues, gates: GateValues): string | undefin
     const isSet = Array.isArray(value) ? value.length > 0 : value !== "" && value !== false;
     if (isSet) return `--${name} cannot be used yet: ${reason}`;
   }
-  const secure = (
-    ["listen-client-urls", "listen-peer-urls", "listen-client-http-urls", "listen-metrics-urls"] as const
-  ).find((name) => values[name].some((url) => url.startsWith("https:") || url.startsWith("unixs:")));
-  if (secure !== undefined) return `--${secure} cannot use https yet: ${tls}`;
   if (values["log-outputs"].includes("systemd/journal")) {
     return "--log-outputs=systemd/journal cannot be used: write to stderr, which systemd keeps in the journal";
   }

@@ -19,6 +19,7 @@ import { PeerServer } from "../../peer/server.ts";
 import type { Disk } from "../../platform/disk.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { Platform } from "../../platform/platform.ts";
+import type { ServerTls } from "../../platform/tls.ts";
 import type { Member } from "../../server/member.ts";
 import { RequestLog } from "../../server/services/request-log.ts";
 import { registerServices, type Services } from "../../server/services/register.ts";
@@ -27,6 +28,7 @@ import { gates, type GateName } from "./feature-gates.ts";
 import { ListenError, Listeners } from "./listeners.ts";
 import { asError } from "./process-exit.ts";
 import type { Settings } from "./settings.ts";
+import { clientSideTls, isSecureUrl, peerDialTls, peerSideTls } from "./tls-settings.ts";
 import { etcdVersion, goArchitecture } from "./version.ts";
 
 /** gRPC's own share on top of the largest request, as etcd. */
@@ -63,7 +65,7 @@ export async function runMember({ settings, platform, onFatal, onRemoved }: RunO
   try {
     await doors.bind(settings, log);
     log.info("starting an etcd server", effectiveConfiguration(settings));
-    const member = await startMember(settings.member, platform);
+    const member = await startMember({ ...settings.member, peerTls: peerDialTls(values, log) }, platform);
     member.onFatal = onFatal;
     member.onRemoved = onRemoved;
     const grpc = new GrpcServer({
@@ -143,12 +145,38 @@ class Doors {
         `cannot bind both --listen-client-urls and --listen-client-http-urls on the same url ${both}`,
       );
     }
+    const tls = clientSideTls(values, log);
+    const peerTls = peerSideTls(values, log);
     log.info("configuring peer listeners", { "listen-peer-urls": values["listen-peer-urls"] });
-    for (const url of values["listen-peer-urls"]) await this.#peer.bind(url);
+    for (const url of values["listen-peer-urls"]) {
+      if (isSecureUrl(url) && peerTls === undefined) {
+        const host = url.replace(/^\w+:\/\//, "");
+        throw new ListenError(`cannot listen on TLS for ${host}: KeyFile and CertFile are not presented`);
+      }
+      warnOfUnusedTls(url, values["peer-client-cert-auth"], peerTls, "peer", log);
+      await this.#peer.bind(url, peerTls);
+    }
     log.info("configuring client listeners", { "listen-client-urls": values["listen-client-urls"] });
-    for (const url of values["listen-client-urls"]) await this.#client.bind(url);
-    for (const url of values["listen-client-http-urls"]) await this.#clientHttp.bind(url);
-    for (const url of values["listen-metrics-urls"]) await this.#metrics.bind(url);
+    for (const [listeners, urls] of [
+      [this.#client, values["listen-client-urls"]],
+      [this.#clientHttp, values["listen-client-http-urls"]],
+    ] as const) {
+      for (const url of urls) {
+        if (isSecureUrl(url) && tls === undefined) {
+          throw new ListenError(
+            `TLS key/cert (--cert-file, --key-file) must be provided for client url ${url} with HTTPS scheme`,
+          );
+        }
+        warnOfUnusedTls(url, values["client-cert-auth"], tls, "client", log);
+        await listeners.bind(url, tls);
+      }
+    }
+    for (const url of values["listen-metrics-urls"]) {
+      if (isSecureUrl(url) && tls === undefined) {
+        throw new ListenError("client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url");
+      }
+      await this.#metrics.bind(url, tls);
+    }
   }
 
   openPeers(member: Member, log: Logger): void {
@@ -237,12 +265,30 @@ async function stop({ doors, grpc, health, member, platform, log }: StopContext)
 }
 
 function announce(listeners: Listeners, traffic: string, log: Logger): void {
-  for (const address of listeners.addresses) {
-    log.info("serving client traffic insecurely; this is strongly discouraged!", {
-      traffic,
-      address: addressText(address),
-    });
+  for (const { address, isSecure } of listeners.doors) {
+    const fields = { traffic, address: addressText(address) };
+    if (isSecure) log.info("serving client traffic securely", fields);
+    else log.info("serving client traffic insecurely; this is strongly discouraged!", fields);
   }
+}
+
+/** Certificates were given and this URL makes no use of them. */
+function warnOfUnusedTls(
+  url: string,
+  asksForCertificates: boolean,
+  tls: ServerTls | undefined,
+  side: "client" | "peer",
+  log: Logger,
+): void {
+  if (isSecureUrl(url)) return;
+  const fields = { [`${side}-url`]: url };
+  if (tls !== undefined)
+    log.warn(
+      `scheme is HTTP while ${side === "peer" ? "peer " : ""}key and cert files are present; ignoring key and cert files`,
+      fields,
+    );
+  if (asksForCertificates)
+    log.warn("scheme is HTTP while --client-cert-auth is enabled; ignoring client cert auth for this URL", fields);
 }
 
 function addressText(address: Listeners["addresses"][number]): string {

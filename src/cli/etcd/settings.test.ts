@@ -134,18 +134,12 @@ test.each([
   expect(() => resolve(args)).toThrow(message);
 });
 
-test.each([["--cert-file=x"], ["--client-cert-auth"], ["--discovery-srv=example.com"], ["--enable-pprof"]])(
+test.each([["--auto-tls"], ["--peer-auto-tls"], ["--discovery-srv=example.com"], ["--enable-pprof"]])(
   "%s is refused because this version does not act on it",
   (flag) => {
     expect(() => resolve([flag])).toThrow(/cannot be used/);
   },
 );
-
-test("an https listener is refused rather than served in the clear", () => {
-  expect(() =>
-    resolve(["--listen-client-urls=https://127.0.0.1:1", "--advertise-client-urls=https://127.0.0.1:1"]),
-  ).toThrow("--listen-client-urls cannot use https yet");
-});
 
 test("a variable sets what no flag set, and is logged", () => {
   const lines: Line[] = [];
@@ -218,7 +212,7 @@ test.each([
   ],
   ["advertise-client-urls: x", "unexpected error setting up advertise-peer-urls: "],
   ["name: [", "error converting YAML to JSON"],
-  ["client-transport-security: {cert-file: x}", "--cert-file cannot be used yet"],
+  ["client-transport-security: {auto-tls: true}", "--auto-tls cannot be used yet"],
 ])("a file with %j is refused", (yaml, message) => {
   expect(() => resolve(["--config-file=c"], { files: { c: yaml } })).toThrow(message);
 });

@@ -5,7 +5,7 @@
 import type { X509Certificate } from "node:crypto";
 import { lookup, reverse } from "node:dns/promises";
 import { isIP } from "node:net";
-import type { DetailedPeerCertificate, PeerCertificate, TLSSocket } from "node:tls";
+import type { DetailedPeerCertificate, TLSSocket } from "node:tls";
 import type { TlsIdentity } from "../network.ts";
 import type { TlsMaterial } from "../tls.ts";
 import { normalSerial } from "./crl.ts";
@@ -14,23 +14,29 @@ import type { RevocationList } from "./tls-files.ts";
 /** A name in several certificates of a chain ends the walk; real chains have three or four. */
 const chainLengthMax = 16;
 
-/** What the session proves. */
-export function identityOf(socket: TLSSocket): TlsIdentity {
+/**
+ * What the session proves. Certificates are handed in: on a client's socket Node (20.20) gives the certificate away only
+ * at the first call of `getPeerX509Certificate`.
+ */
+export function identityOf(socket: TLSSocket, certificate: X509Certificate | undefined): TlsIdentity {
   const alpn = typeof socket.alpnProtocol === "string" && socket.alpnProtocol !== "" ? socket.alpnProtocol : undefined;
-  return { verified: socket.authorized, commonName: commonNameOf(socket.getPeerCertificate()), alpn };
+  return { verified: socket.authorized, commonName: commonNameOf(certificate), alpn };
 }
 
-function commonNameOf(certificate: PeerCertificate): string | undefined {
-  // Without a certificate Node returns an empty object; several names come as a list, which its types do not say.
-  const name = (certificate as Partial<PeerCertificate>).subject?.CN as string | readonly string[] | undefined;
+function commonNameOf(certificate: X509Certificate | undefined): string | undefined {
+  // Several names come as a list, which Node's types do not say.
+  const subject = certificate?.toLegacyObject().subject;
+  const name = subject?.CN as string | readonly string[] | undefined;
   return typeof name === "string" ? name : name?.at(-1);
 }
 
 /** @throws {Error} when `--…-allowed-…` settings are there and the certificate has none of the names. */
-export function checkAllowed(socket: TLSSocket, { allowedNames = [], allowedHostnames = [] }: TlsMaterial): void {
+export function checkAllowed(
+  certificate: X509Certificate | undefined,
+  { allowedNames = [], allowedHostnames = [] }: TlsMaterial,
+): void {
   if (allowedNames.length === 0 && allowedHostnames.length === 0) return;
-  const certificate = socket.getPeerX509Certificate();
-  const name = commonNameOf(socket.getPeerCertificate());
+  const name = commonNameOf(certificate);
   const isAllowed =
     allowedNames.length > 0
       ? name !== undefined && allowedNames.includes(name)
@@ -41,6 +47,9 @@ export function checkAllowed(socket: TLSSocket, { allowedNames = [], allowedHost
 /** @throws {Error} when a certificate of the chain is revoked, or the list cannot be used. */
 export function checkRevoked(socket: TLSSocket, list: RevocationList): void {
   let certificate: Partial<DetailedPeerCertificate> | undefined = socket.getPeerCertificate(true);
+  if (certificate.serialNumber === undefined && socket.getPeerX509Certificate() !== undefined) {
+    throw new Error("transport: the certificate's serial number cannot be read");
+  }
   for (let depth = 0; depth < chainLengthMax && certificate?.serialNumber !== undefined; depth++) {
     const serial = normalSerial(certificate.serialNumber);
     if (list.has(serial)) throw new Error(`transport: certificate serial ${serial.toLowerCase()} revoked`);

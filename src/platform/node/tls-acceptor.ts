@@ -76,10 +76,10 @@ export class TlsAcceptor {
   async #check(socket: TLSSocket): Promise<void> {
     const onError = (): void => undefined; // the socket closes, which is all there is to know before it has an owner
     socket.on("error", onError);
+    const certificate = socket.getPeerX509Certificate();
     try {
-      checkAllowed(socket, this.#tls);
+      checkAllowed(certificate, this.#tls);
       if (this.#revoked !== undefined) checkRevoked(socket, this.#revoked);
-      const certificate = socket.getPeerX509Certificate();
       if (this.#tls.checksClientAddress === true && certificate !== undefined) {
         await checkClientAddress(certificate, plainAddress(socket.remoteAddress ?? ""));
       }
@@ -90,7 +90,7 @@ export class TlsAcceptor {
     const below = (socket as WithParent)._parent;
     if (below !== undefined) this.#underWay.delete(below);
     if (socket.destroyed) return;
-    this.#accepted(socket, identityOf(socket));
+    this.#accepted(socket, identityOf(socket, certificate));
     socket.off("error", onError);
   }
 

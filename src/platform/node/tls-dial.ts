@@ -43,15 +43,16 @@ export function dialTls(target: Target, tls: ClientTls, timeoutMs: number): Prom
     socket.once("error", fail);
     socket.once("close", closed);
     socket.once("secureConnect", () => {
+      const certificate = socket.getPeerX509Certificate();
       try {
-        if (tls.verifiesServer) checkServerName(socket.getPeerX509Certificate(), tls.serverName);
-        checkAllowed(socket, tls);
+        if (tls.verifiesServer) checkServerName(certificate, tls.serverName);
+        checkAllowed(certificate, tls);
       } catch (error) {
         fail(handshakeError(`tls: failed to verify certificate: ${(error as Error).message}`, error));
         return;
       }
       clearTimeout(timer);
-      resolve({ socket, identity: identityOf(socket) });
+      resolve({ socket, identity: identityOf(socket, certificate) });
       socket.off("error", fail);
       socket.off("close", closed);
       // Until its owner listens, which is within this turn; an error before that shows as a closed socket.
