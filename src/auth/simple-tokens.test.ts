@@ -57,7 +57,7 @@ test("a user's tokens are forgotten together, the others' are not", () => {
 
 test("a token that is not known here names the entry to wait for", () => {
   expect(tokens.awaitedIndex(assign("u", 7))).toBe(0);
-  expect(tokens.awaitedIndex("abc.12")).toBe(12);
+  expect(tokens.awaitedIndex("abc.12")).toBe(13);
   for (const none of ["", "abc", "abc.", "abc.x", "abc.1.2", "abc.-1", `abc.${"9".repeat(16)}`]) {
     expect(tokens.awaitedIndex(none)).toBe(0);
   }

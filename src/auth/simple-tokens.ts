@@ -1,6 +1,6 @@
 /**
  * Simple tokens: `<16 random letters>.<log index>`, kept in memory by every member, because the entry that assigns one is
- * applied by all. They live for a time after their last use and do not survive a restart.
+ * applied by all. The index is that of the entry before it. They live for a time after their last use and do not survive a restart.
  *
  * Every use moves a token to the end of the map, so the oldest stand in front and expiry needs no timer: whoever asks or
  * adds takes away what has run out. Source: etcd server/auth/simple_token.go.
@@ -61,7 +61,9 @@ export class SimpleTokens implements Tokens {
   }
 
   awaitedIndex(token: string): number {
-    return this.#known.has(token) ? 0 : indexOf(token);
+    if (this.#known.has(token)) return 0;
+    const index = indexOf(token);
+    return index === 0 ? 0 : index + 1;
   }
 
   identify(token: string, revision: number): Caller | undefined {

@@ -15,7 +15,7 @@ export interface TokenAssignment {
   readonly revision: number;
   /** Chosen by the member that proposed the entry. */
   readonly prefix: string;
-  /** Of the log entry. */
+  /** Of the log entry in front of the one that assigns the token. */
   readonly index: number;
   /** Whether a client waits for the token on this member. */
   readonly isProposer: boolean;

@@ -12,6 +12,8 @@ import { GrpcError } from "../../src/grpc/status.ts";
 import { createNodePlatform, createStderrLogger } from "../../src/platform/node/index.ts";
 import { BoltDb } from "../../src/storage/bbolt/db.ts";
 import { patienceMs, program, removeFolder, ServerProcess, temporaryFolder } from "../support/process.ts";
+import { checkUsersInCluster } from "../support/auth-cluster.ts";
+import { TestCluster } from "../support/cluster.ts";
 import { call } from "../support/service-member.ts";
 import { goEtcd, theGoEtcd, titleFor } from "./go-etcd.ts";
 
@@ -194,6 +196,24 @@ describe.skipIf(goEtcd("3.6") === undefined)(titleFor("3.6", "users and roles"),
     for (const side of [goOnOurs, oursOnGo]) await logIn(side);
     for (const ask of fc.sample(use, { numRuns: 200, seed: seed + 1 })) {
       expect(await answer(oursOnGo, ask), JSON.stringify(ask, printable)).toEqual(await answer(goOnOurs, ask));
+    }
+  });
+
+  test("hold in a cluster of both, whichever member is asked", async () => {
+    const { etcd } = theGoEtcd("3.6");
+    for (const commands of [
+      [undefined, etcd, undefined],
+      [etcd, undefined, etcd],
+    ]) {
+      const cluster = await TestCluster.found(commands, args);
+      try {
+        await checkUsersInCluster(
+          cluster,
+          commands.map((command) => command === etcd),
+        );
+      } finally {
+        await cluster.close();
+      }
     }
   });
 });

@@ -147,7 +147,9 @@ export class Applier {
   }
 
   #users(request: AuthRequest, isProposer: boolean): ApplyResult | undefined {
-    const outcome = this.#auth.apply(request, this.#consistentIndex.index, isProposer);
+    // etcd moves its index when an entry first writes, and assigning a token writes nothing: tokens name the entry before.
+    const tokenIndex = this.#consistentIndex.index - 1;
+    const outcome = this.#auth.apply(request, tokenIndex, isProposer);
     return outcome === undefined ? undefined : { ...outcome, revision: this.#store.currentRevision };
   }
 

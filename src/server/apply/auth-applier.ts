@@ -89,10 +89,10 @@ export class AuthApplier {
   }
 
   /**
-   * @param index - of the entry.
+   * @param tokenIndex - what a token assigned by this entry names.
    * @returns undefined for what only reads, where nobody waits for it. @throws {EtcdError} the outcome for the proposer.
    */
-  apply(request: AuthRequest, index: number, isProposer: boolean): AuthOutcome | undefined {
+  apply(request: AuthRequest, tokenIndex: number, isProposer: boolean): AuthOutcome | undefined {
     const auth = this.#auth;
     const { payload } = request;
     switch (request.kind) {
@@ -104,7 +104,7 @@ export class AuthApplier {
         return done;
       case "authenticate": {
         const { name, simpleToken } = InternalAuthenticateRequest.decode(payload);
-        const token = auth.authenticate(name, { prefix: simpleToken, index, isProposer });
+        const token = auth.authenticate(name, { prefix: simpleToken, index: tokenIndex, isProposer });
         return { kind: "authenticate", token };
       }
       case "authUserAdd":
