@@ -27,7 +27,7 @@ export async function checkUsersInCluster(cluster: TestCluster, isGo: readonly b
       const { token } = await call(from, methods.authenticate, { name: "al", password: "al" }, within);
       for (const [place, at] of clients.entries()) {
         // Go's waits for the entry before the one that it needs.
-        if (isGo[place] === true) await eventually("the token is known", () => readWith(at, token));
+        if (isGo[place]) await eventually("the token is known", () => readWith(at, token));
         await useToken(at, token);
       }
     }
