@@ -38,6 +38,13 @@ test("a backup is verified, listed, and as good as a snapshot", () => {
   expect(restored.code, restored.stderr).toBe(0);
 });
 
+test("a member that was compacted up to its last revision and is idle since can be backed up", () => {
+  expect(run("etcdctl", "compaction", "--physical", "4").code).toBe(0);
+  const saved = run("quorate", "backup", "save", "--dir=compacted");
+  expect(saved.code, saved.stderr).toBe(0);
+  expect(saved.stdout).toContain("at revision 4, as the member");
+});
+
 test("an encrypted backup leaves nothing in the clear, and its identity opens it", async () => {
   const identity = await generateX25519Identity();
   const recipient = await identityToRecipient(identity);

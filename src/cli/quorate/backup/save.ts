@@ -8,6 +8,7 @@
 import { join } from "node:path";
 import type { Client } from "../../../client/client.ts";
 import { methods } from "../../../client/methods.ts";
+import type { HashKVResponse } from "../../../wire/gen/etcdserverpb/rpc.ts";
 import { formatTimestamp } from "../../../platform/node/stderr-logger.ts";
 import type { RestoreHost } from "../../etcdutl/restore/restore.ts";
 import { downloadSnapshot } from "../../etcdctl/snapshot-download.ts";
@@ -78,11 +79,11 @@ export async function saveBackup(host: RestoreHost, options: SaveOptions): Promi
 }
 
 async function downloadVerified(host: RestoreHost, options: SaveOptions, part: string): Promise<FileHash> {
-  const { client, timeoutMs, endpoint } = options;
+  const { endpoint } = options;
   for (let attempt = 1; ; attempt++) {
     await download(host, options, part);
     const copy = await drill(host, part, `${part}.drill`);
-    const member = await client.call(methods.hashKv, { revision: BigInt(copy.hashRevision) }, { timeoutMs });
+    const member = await hashOfMember(options, copy.hashRevision);
     const isComparable = Number(member.compactRevision) === copy.compactRevision;
     if (isComparable && member.hash === copy.hash) return copy;
     if (isComparable) {
@@ -96,6 +97,16 @@ async function downloadVerified(host: RestoreHost, options: SaveOptions, part: s
     }
     host.log.warn("compacted while the backup was taken; taking another", { endpoint, attempt });
   }
+}
+
+/**
+ * Asked for a revision at which it was compacted, a member answers with the hash of before; asked for the present one
+ * without naming it, it computes. So that is tried first.
+ */
+async function hashOfMember({ client, timeoutMs }: SaveOptions, revision: number): Promise<HashKVResponse> {
+  const present = await client.call(methods.hashKv, {}, { timeoutMs });
+  if (Number(present.header?.revision) === revision) return present;
+  return client.call(methods.hashKv, { revision: BigInt(revision) }, { timeoutMs });
 }
 
 async function download({ disk, log }: RestoreHost, { client, endpoint }: SaveOptions, part: string): Promise<void> {
