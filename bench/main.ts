@@ -117,8 +117,10 @@ async function measure(
   return { ...result, cpuMicros: (cpu * share * 1e6) / result.count, rss: server.memory().peak };
 }
 
+/** By scenario and streams, as far as the run has come. */
+const measured = new Map<string, Row>();
+
 async function compare(): Promise<Row[]> {
-  const rows = new Map<string, Row>();
   for (let round = 1; round <= rounds; round++) {
     const order = round % 2 === 1 ? contenders() : contenders().reverse();
     for (const contender of order) {
@@ -133,9 +135,9 @@ async function compare(): Promise<Row[]> {
           const run = await measure(server, scenario, streams);
           if (run === undefined) continue;
           const id = `${scenario.name} ${streams}`;
-          const row = rows.get(id) ?? { name: scenario.name, streams, runs: [] };
+          const row = measured.get(id) ?? { name: scenario.name, streams, runs: [] };
           row.runs.push({ ...run, contender: contender.name });
-          rows.set(id, row);
+          measured.set(id, row);
           console.log(
             `  ${contender.name.padEnd(4)} ${id.padEnd(18)} ${Math.round(run.count / run.seconds)}/s p99 ${run.p99.toFixed(2)} ms`,
           );
@@ -144,7 +146,7 @@ async function compare(): Promise<Row[]> {
       await server.stop();
     }
   }
-  return [...rows.values()];
+  return [...measured.values()];
 }
 
 /** Memory after loading many keys, and time to start on them again. */
@@ -194,6 +196,13 @@ async function slowList(server: RunningServer): Promise<{ rss: number; seconds: 
   return { rss: highest - before, seconds: result.seconds };
 }
 
+// Leaves no server behind; and what was measured by then is worth seeing.
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => {
+    printTable([...measured.values()]);
+    process.exit(1);
+  });
+}
 mkdirSync(folder, { recursive: true });
 if (options.capacity === undefined) {
   const rows = await compare();

@@ -55,6 +55,9 @@ export class RunningServer {
       // Go's gRPC complains about connections that the load generator drops when it ends.
       { stdio: "ignore" },
     );
+    const abandon = (): void => void child.kill("SIGKILL");
+    process.once("exit", abandon);
+    child.once("exit", () => process.off("exit", abandon));
     const server = new RunningServer(child, client, folder);
     await server.#ready();
     return Object.assign(server, { startMs: performance.now() - started });
