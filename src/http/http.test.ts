@@ -1,5 +1,6 @@
 import { connect, createServer, type AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
+import { NodeClock } from "../platform/node/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { AccessRules } from "./access.ts";
 import { HealthCounters, healthPages, type HealthSource } from "./health.ts";
@@ -32,8 +33,9 @@ interface Fake {
 async function start({
   access,
   upgrades = [],
+  headTimeoutMs = 60_000,
   ...state
-}: Partial<Fake> & { access?: AccessRules; upgrades?: [string, Upgrade][] } = {}) {
+}: Partial<Fake> & { access?: AccessRules; upgrades?: [string, Upgrade][]; headTimeoutMs?: number } = {}) {
   const fake: Fake = { hasLeader: true, isLearner: false, alarms: [], readError: undefined, ...state };
   const source: HealthSource = {
     get hasLeader() {
@@ -54,6 +56,8 @@ async function start({
     versionPage(() => ({ server: "3.6.14", cluster: "3.6.0", storage: undefined })),
   );
   const http = new HttpServer({
+    clock: new NodeClock(),
+    headTimeoutMs,
     pages,
     access,
     prefixes: [["/v3/", (request, response) => request.pipe(response)]],
@@ -66,7 +70,7 @@ async function start({
     listener.close();
   });
   const base = `http://127.0.0.1:${(listener.address() as AddressInfo).port}`;
-  return { base, counters, get: (path: string, init?: RequestInit) => fetch(base + path, init) };
+  return { base, counters, http, get: (path: string, init?: RequestInit) => fetch(base + path, init) };
 }
 
 async function shown(response: Response): Promise<[number, string]> {
@@ -198,4 +202,63 @@ test.each([
   );
   expect(answer).toMatch(/^HTTP\/1\.1 307 /);
   expect(answer).toContain(`\r\nLocation: ${location}\r\n`);
+});
+
+/** Says `said`, then `drip` every few milliseconds until the connection ends; what was heard. */
+function talk(
+  base: string,
+  said: string,
+  drip?: string,
+): { heard: () => string; closed: Promise<string>; say(more: string): void } {
+  const socket = connect(Number(new URL(base).port), "127.0.0.1", () => socket.write(said));
+  let heard = "";
+  socket.on("data", (chunk: Buffer) => (heard += chunk.toString()));
+  const dripping = drip === undefined ? undefined : setInterval(() => socket.write(drip), 5);
+  const closed = new Promise<string>((resolve) => {
+    socket.on("error", () => undefined); // a reset is an end, too
+    socket.on("close", () => {
+      clearInterval(dripping);
+      resolve(heard);
+    });
+  });
+  closers.push(() => socket.destroy());
+  return { heard: () => heard, closed, say: (more) => socket.write(more) };
+}
+
+const whole = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+
+test("a head that never ends is cut off, however steadily it drips, at the start and after a request", async () => {
+  const { base } = await start({ headTimeoutMs: 200 });
+  expect(await talk(base, "GET /health HTTP/1.1\r\nHost: x\r\n", "X-Slow: 1\r\n").closed).toBe("");
+  expect(await talk(base, `${whole}GET /health HTTP/1.1\r\nX`, "-").closed).toMatch(/^HTTP\/1\.1 200 OK/);
+});
+
+test("an idle connection and a slow body are no slow head", async () => {
+  const { base } = await start({ headTimeoutMs: 50 });
+  const idle = talk(base, whole);
+  await expect.poll(idle.heard, { timeout: 60_000 }).toContain('{"health":"true"');
+  const posted = talk(base, "POST /v3/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", "x");
+  // Another head runs out meanwhile, so the time of these two would have, too.
+  expect(await talk(base, "GET / HTTP/1.1\r\n").closed).toBe("");
+  expect(await talk(base, "GET / HTTP/1.1\r\n").closed).toBe("");
+  let isOpen = true;
+  void Promise.race([idle.closed, posted.closed]).then(() => (isOpen = false));
+  await expect.poll(posted.heard, { timeout: 60_000 }).toContain("200 OK");
+  expect(isOpen).toBe(true);
+});
+
+test("close() ends idle connections at once and the others after their answer; destroy() ends all", async () => {
+  const { base, http } = await start();
+  const idle = talk(base, whole);
+  await expect.poll(idle.heard, { timeout: 60_000 }).toContain('{"health":"true"');
+  const busy = talk(base, "POST /v3/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345");
+  await expect.poll(busy.heard, { timeout: 60_000 }).toContain("12345");
+  http.close();
+  await idle.closed;
+  busy.say("67890");
+  expect(await busy.closed).toContain("67890");
+  const late = talk(base, "POST /v3/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345");
+  await expect.poll(late.heard, { timeout: 60_000 }).toContain("12345");
+  http.destroy();
+  await late.closed;
 });

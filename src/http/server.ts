@@ -1,14 +1,17 @@
 /**
  * HTTP/1.1 on sockets that others accepted: routes by path to pages, applies the access rules, and closes cleanly.
- * Go's timeouts: five minutes for the header of a request, none for the rest.
+ * Go's timeouts: five minutes for the head of a request, none for the rest.
  */
 import { createServer, ServerResponse, type IncomingMessage, type Server } from "node:http";
 import type { Duplex } from "node:stream";
+import type { Clock } from "../platform/clock.ts";
 import { answeredByRules, type AccessRules } from "./access.ts";
 import { cleanPath } from "./clean-path.ts";
+import { HttpConnections } from "./connections.ts";
 import { notFound, redirect, type Page } from "./responses.ts";
 
-const headerTimeoutMs = 5 * 60_000;
+/** etcd's `ReadHeaderTimeout`. */
+const defaultHeadTimeoutMs = 5 * 60_000;
 /** Largest header of a request, Go's default. */
 const headerBytesMax = 1024 * 1024;
 
@@ -22,6 +25,9 @@ const presentPrefix = "/v3/";
 export type Upgrade = (request: IncomingMessage, socket: Duplex, head: Uint8Array, url: URL) => void;
 
 export interface HttpServerOptions {
+  readonly clock: Clock;
+  /** From the first byte of a request to the end of its head; default five minutes. */
+  readonly headTimeoutMs?: number;
   /** Exact paths. */
   readonly pages: ReadonlyMap<string, Page>;
   /** Tried in order when no exact path fits; a prefix ends with `/`. */
@@ -35,13 +41,15 @@ export interface HttpServerOptions {
 export class HttpServer {
   readonly #server: Server;
   readonly #options: HttpServerOptions;
+  readonly #connections: HttpConnections;
 
   constructor(options: HttpServerOptions) {
     this.#options = options;
-    this.#server = createServer(
-      { maxHeaderSize: headerBytesMax, headersTimeout: headerTimeoutMs, requestTimeout: 0, keepAliveTimeout: 0 },
-      (request, response) => this.#route(request, response),
-    );
+    this.#connections = new HttpConnections(options.clock, options.headTimeoutMs ?? defaultHeadTimeoutMs);
+    this.#server = createServer({ maxHeaderSize: headerBytesMax, keepAliveTimeout: 0 }, (request, response) => {
+      this.#connections.began(request, response);
+      this.#route(request, response);
+    });
     if (options.upgrades !== undefined) {
       this.#server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Uint8Array) =>
         this.#upgrade(request, socket, head),
@@ -51,18 +59,18 @@ export class HttpServer {
 
   /** Serves a socket whose first bytes were pushed back into it. */
   handleSocket(socket: Duplex): void {
+    this.#connections.add(socket);
     this.#server.emit("connection", socket);
   }
 
   /** Ends idle connections now and the others after their answer. */
   close(): void {
-    this.#server.close();
-    this.#server.closeIdleConnections();
+    this.#connections.close();
   }
 
   /** Ends every connection. */
   destroy(): void {
-    this.#server.closeAllConnections();
+    this.#connections.destroy();
   }
 
   #route(request: IncomingMessage, response: ServerResponse): void {
@@ -80,6 +88,7 @@ export class HttpServer {
 
   /** Hands a WebSocket to whom it asks for; the wish for anything else (h2c) is left unheard, as in Go. */
   #upgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array): void {
+    this.#connections.handedOver(socket);
     const url = this.#urlOf(request);
     const isWebSocket = request.headers.upgrade?.toLowerCase() === "websocket";
     const upgrade = this.#options.upgrades?.find(([prefix]) => url?.pathname.startsWith(prefix) === true)?.[1];

@@ -53,7 +53,9 @@ export const headBytesMax = 64 << 10;
 export const leaseRequestBytesMax = 64 << 10;
 /** Body of an answer to a lease request, which may list every key of a lease. etcd: `maxLeaseHTTPResponseSize`. */
 export const leaseResponseBytesMax = 100 << 20;
-/** Body of any other answer or small request. */
+/** Body of a request for hashes, a few bytes. etcd 3.7: `maxHashKVHTTPRequestSize`; 3.6 has no limit. */
+export const hashRequestBytesMax = 64 << 10;
+/** Body of any other answer. */
 export const smallBodyBytesMax = 16 << 20;
 /** A connection that we ended and the other side keeps open is destroyed after this long. */
 export const lingerMs = 1000;

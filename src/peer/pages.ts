@@ -10,7 +10,7 @@ import { LeaseInternalRequest, LeaseInternalResponse } from "../wire/gen/leasepb
 import { decodeRequest } from "../wire/wire-error.ts";
 import type { Exchange, HeaderFields } from "./http1/server-connection.ts";
 import { clusterIdMismatchText } from "./introduction.ts";
-import { leaseRequestBytesMax, smallBodyBytesMax } from "./limits.ts";
+import { hashRequestBytesMax, leaseRequestBytesMax } from "./limits.ts";
 import { onlyMethod, readWhole, respondError, type PeerServer } from "./server.ts";
 
 /** A lease as its leader knows it. */
@@ -159,7 +159,8 @@ class Pages {
     if (clusterId !== "" && clusterId !== this.#clusterField[1]) {
       return respondError(exchange, 412, clusterIdMismatchText);
     }
-    readWhole(exchange, smallBodyBytesMax, (body) => {
+    readWhole(exchange, hashRequestBytesMax, (body, tooLarge) => {
+      if (tooLarge) return respondError(exchange, 413, "request body too large");
       if (body === undefined) return respondError(exchange, 400, "error reading body");
       const revision = requestedRevision(body);
       if (revision === undefined) {

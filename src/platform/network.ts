@@ -1,16 +1,14 @@
 /** Stream sockets: TCP and Unix, plain or under TLS. */
+import type { ConnectionPlaces } from "./connection-places.ts";
 import type { ClientTls, ServerTls } from "./tls.ts";
 
 export interface Network {
   /**
+   * @param options.places - a connection that finds none is closed at once; undefined = no limit.
    * @param options.tls - `onConnection` gets connections whose handshake is done and whose certificate is accepted.
    * @throws {NetworkError} `EADDRINUSE`, `EACCES`, ...; `ETLS` for certificate files that cannot be used. By rejection.
    */
-  listen(
-    address: Address,
-    onConnection: (connection: Connection) => void,
-    options?: { readonly tls?: ServerTls | undefined },
-  ): Promise<Listener>;
+  listen(address: Address, onConnection: (connection: Connection) => void, options?: ListenOptions): Promise<Listener>;
   /**
    * @param options.timeoutMs - for all of it, the handshake included; 0 = the system's.
    * @throws {NetworkError} the system's code; `ETLS` when the handshake fails, with Go's text. By rejection.
@@ -19,6 +17,11 @@ export interface Network {
     address: Address,
     options?: { readonly timeoutMs?: number; readonly tls?: ClientTls | undefined },
   ): Promise<Connection>;
+}
+
+export interface ListenOptions {
+  readonly tls?: ServerTls | undefined;
+  readonly places?: ConnectionPlaces | undefined;
 }
 
 /** `host` empty or `0.0.0.0`/`::` = every interface; `port` 0 = any free one. `path` = Unix socket. */

@@ -7,6 +7,7 @@ import { sniffConnection } from "../../http2/sniff.ts";
 import type { GrpcServer } from "../../grpc/server.ts";
 import type { PeerServer } from "../../peer/server.ts";
 import type { HttpServer } from "../../http/server.ts";
+import type { ConnectionPlaces } from "../../platform/connection-places.ts";
 import { NetworkError, type Address, type Connection, type Listener } from "../../platform/network.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { ServerTls } from "../../platform/tls.ts";
@@ -34,10 +35,13 @@ export class Listeners {
   readonly #listeners: Listener[] = [];
   readonly #secure = new Set<Listener>();
   readonly #waiting: Connection[] = [];
+  readonly #places: ConnectionPlaces;
   #service: Service | undefined;
 
-  constructor(platform: Platform) {
+  /** @param places - may be shared with others. */
+  constructor(platform: Platform, places: ConnectionPlaces) {
     this.#platform = platform;
+    this.#places = places;
   }
 
   /**
@@ -50,7 +54,7 @@ export class Listeners {
     const address = toAddress(url);
     if ("path" in address && this.#platform.disk.exists(address.path)) this.#platform.disk.remove(address.path);
     try {
-      const options = isSecureUrl(url) ? { tls } : {};
+      const options = { tls: isSecureUrl(url) ? tls : undefined, places: this.#places };
       const accept = (connection: Connection): void => this.#accept(connection);
       const listener = await this.#platform.network.listen(address, accept, options);
       this.#listeners.push(listener);

@@ -11,6 +11,7 @@ import { gatewayPage } from "../../http/gateway/gateway-page.ts";
 import { gatewayUpgrade } from "../../http/gateway/websocket-bridge.ts";
 import { memberHealth } from "../../http/member-health.ts";
 import { metricsPage } from "../../http/metrics/metrics-page.ts";
+import { openFileLimit } from "../../http/metrics/runtime-metrics.ts";
 import type { Page } from "../../http/responses.ts";
 import { HttpServer } from "../../http/server.ts";
 import { versionPage } from "../../http/version.ts";
@@ -24,6 +25,7 @@ import type { Member } from "../../server/member.ts";
 import { RequestLog } from "../../server/services/request-log.ts";
 import { registerServices, type Services } from "../../server/services/register.ts";
 import { startMember } from "../../server/start-member.ts";
+import { doorPlaces } from "./connection-limits.ts";
 import { gates, type GateName } from "./feature-gates.ts";
 import { ListenError, Listeners } from "./listeners.ts";
 import { asError } from "./process-exit.ts";
@@ -61,7 +63,7 @@ export async function runMember({ settings, platform, onFatal, onRemoved }: RunO
   const { values } = settings;
   const log = platform.log.withCaller("cli/etcd/run-member.ts");
   announceDataDirectory(settings, platform, log);
-  const doors = new Doors(platform);
+  const doors = new Doors(platform, log);
   try {
     await doors.bind(settings, log);
     log.info("starting an etcd server", effectiveConfiguration(settings));
@@ -130,11 +132,12 @@ class Doors {
   readonly #httpServers: HttpServer[] = [];
   readonly #peerServer: PeerServer;
 
-  constructor(platform: Platform) {
-    this.#client = new Listeners(platform);
-    this.#clientHttp = new Listeners(platform);
-    this.#metrics = new Listeners(platform);
-    this.#peer = new Listeners(platform);
+  constructor(platform: Platform, log: Logger) {
+    const { clients, peers } = doorPlaces(openFileLimit(platform.disk), log);
+    this.#client = new Listeners(platform, clients);
+    this.#clientHttp = new Listeners(platform, clients);
+    this.#metrics = new Listeners(platform, clients);
+    this.#peer = new Listeners(platform, peers);
     this.#peerServer = new PeerServer(platform);
   }
 
@@ -199,18 +202,20 @@ class Doors {
       ["/version", versionPage(() => versions(member))],
       ["/debug/vars", debugVarsPage(member)],
     ]);
-    const gateway = { grpc, clock: member.platform.clock };
+    const { clock } = member.platform;
+    const gateway = { grpc, clock };
     const http = new HttpServer(
       values["enable-grpc-gateway"]
         ? {
+            clock,
             pages,
             access,
             prefixes: [["/v3/", gatewayPage(gateway)]],
             upgrades: [["/v3/", gatewayUpgrade(gateway)]],
           }
-        : { pages, access },
+        : { clock, pages, access },
     );
-    const metrics = new HttpServer({ pages: statusPages });
+    const metrics = new HttpServer({ clock, pages: statusPages });
     this.#httpServers.push(http, metrics);
     const httpApart = values["listen-client-http-urls"].length > 0;
     this.#client.serve(httpApart ? { grpc } : { grpc, http });

@@ -15,16 +15,18 @@
  */
 import * as net from "node:net";
 import { assert } from "../../base/assert.ts";
+import type { ConnectionPlaces } from "../connection-places.ts";
 import {
   type Address,
   type Connection,
   type ConnectionHandlers,
+  type ListenOptions,
   type Listener,
   type Network,
   type NetworkError,
   type TlsIdentity,
 } from "../network.ts";
-import type { ClientTls, ServerTls } from "../tls.ts";
+import type { ClientTls } from "../tls.ts";
 import { networkError, timedOut } from "./network-errors.ts";
 import { TlsAcceptor } from "./tls-acceptor.ts";
 import { dialTls } from "./tls-dial.ts";
@@ -46,12 +48,15 @@ export class NodeNetwork implements Network {
   async listen(
     address: Address,
     onConnection: (connection: Connection) => void,
-    options?: { readonly tls?: ServerTls | undefined },
+    options?: ListenOptions,
   ): Promise<Listener> {
+    const places = options?.places;
     const acceptor =
       options?.tls === undefined
         ? undefined
-        : new TlsAcceptor(options.tls, (socket, identity) => onConnection(new NodeConnection(socket, true, identity)));
+        : new TlsAcceptor(options.tls, (socket, identity) =>
+            onConnection(new NodeConnection(socket, true, identity, undefined)),
+          );
     const server = net.createServer(
       {
         // Under TLS a client that leaves during the handshake must not hold its place until that times out.
@@ -62,8 +67,14 @@ export class NodeNetwork implements Network {
         highWaterMark: WAITING_BYTES_HIGH,
       },
       (socket) => {
-        if (acceptor === undefined) onConnection(new NodeConnection(socket, true, undefined));
-        else acceptor.accept(socket);
+        if (places?.take() === false) {
+          socket.destroy();
+        } else if (acceptor === undefined) {
+          onConnection(new NodeConnection(socket, true, undefined, places));
+        } else {
+          if (places !== undefined) socket.once("close", () => places.free());
+          acceptor.accept(socket);
+        }
       },
     );
     return await new Promise((resolve, reject) => {
@@ -112,7 +123,7 @@ export class NodeNetwork implements Network {
         clearTimeout(timer);
         socket.removeListener("error", fail);
         socket.pause(); // nothing is read before the owner has set its handlers
-        connection = new NodeConnection(socket, false, undefined);
+        connection = new NodeConnection(socket, false, undefined, undefined);
         resolve(connection);
       });
     });
@@ -123,7 +134,7 @@ export class NodeNetwork implements Network {
     const { socket, identity } = await dialTls(target, tls, timeoutMs);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    return new NodeConnection(socket, true, identity);
+    return new NodeConnection(socket, true, identity, undefined);
   }
 }
 
@@ -166,9 +177,18 @@ class NodeConnection implements Connection {
   /** The socket hands out its chunks by events, and {@link detach} is possible. */
   #isOrdinary: boolean;
   #receivedBytes = 0;
+  readonly #places: ConnectionPlaces | undefined;
 
-  constructor(socket: net.Socket, isOrdinary: boolean, tls: TlsIdentity | undefined) {
+  /** @param places - where this connection has taken one, given back when the socket closes, whoever owns it then. */
+  constructor(
+    socket: net.Socket,
+    isOrdinary: boolean,
+    tls: TlsIdentity | undefined,
+    places: ConnectionPlaces | undefined,
+  ) {
     this.tls = tls;
+    this.#places = places;
+    if (places !== undefined) socket.once("close", this.#freePlace);
     this.#socket = socket;
     this.#isOrdinary = isOrdinary;
     socket.on("error", this.#onError);
@@ -279,6 +299,10 @@ class NodeConnection implements Connection {
     };
     const socket = new net.Socket(settings);
     this.#socket = socket;
+    if (this.#places !== undefined) {
+      old.off("close", this.#freePlace);
+      socket.once("close", this.#freePlace);
+    }
     socket.on("error", this.#onError);
     this.#listen(socket);
     socket.resume();
@@ -310,6 +334,8 @@ class NodeConnection implements Connection {
   readonly #onError = (error: Error): void => {
     this.#error = networkError(error);
   };
+
+  readonly #freePlace = (): void => this.#places?.free();
 
   readonly #onClose = (): void => this.#handlers?.closed(this.#error);
 }
