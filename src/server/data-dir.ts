@@ -5,7 +5,7 @@
  *     <data-dir>/member/snap/<term>-<index>.snap     raft snapshots
  *     <data-dir>/member/wal/                         the log, unless --wal-dir names another place
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DiskError, type Disk } from "../platform/disk.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { MemberConfig } from "./config.ts";
@@ -31,6 +31,7 @@ export function openDataDir(disk: Disk, log: Logger, config: MemberConfig): Data
   const memberDir = join(config.dataDir, "member");
   const snapDir = join(memberDir, "snap");
   const walDir = config.walDir ?? join(memberDir, "wal");
+  const made = missingLevels(disk, config.dataDir);
   prepare(disk, log, config.dataDir, "data directory");
   if (disk.exists(join(config.dataDir, "proxy")))
     throw new StartError("v2 http proxy has already been deprecated in 3.6");
@@ -44,6 +45,8 @@ export function openDataDir(disk: Disk, log: Logger, config: MemberConfig): Data
   const hasBackend = disk.exists(backendPath);
   if (hasWal) prepare(disk, log, walDir, "WAL directory");
   else if (disk.list(snapDir).some((name) => name.endsWith(".snap"))) refuseWithoutWal(snapDir, walDir);
+  // A log whose every byte is synced is lost all the same when a directory above it is.
+  else if (!config.unsafeNoFsync) syncNames(disk, new Set([...made, config.dataDir, memberDir, snapDir]));
   return { memberDir, snapDir, walDir, backendPath, hasWal, hasBackend };
 }
 
@@ -58,6 +61,25 @@ export function refuseWithoutWal(remains: string, walDir: string): never {
     `${remains} holds data of a member but there is no log in ${walDir}; give the log's place with --wal-dir, ` +
       "restore the directory from a backup, or remove it to start an empty member",
   );
+}
+
+/** The directories that have to be made for `path`, itself included. */
+function missingLevels(disk: Disk, path: string): string[] {
+  const missing: string[] = [];
+  for (let at = path; !disk.exists(at); at = dirname(at)) missing.push(at);
+  return missing;
+}
+
+/** Makes the names of directories durable. An interrupted start may have made them and not come this far. */
+function syncNames(disk: Disk, directories: Iterable<string>): void {
+  for (const directory of directories) {
+    try {
+      disk.syncDirectorySync(dirname(directory));
+    } catch (error) {
+      // What is above the data directory may be another user's: then whoever made the directory answers for it.
+      if (!(error instanceof DiskError) || error.code !== "EACCES") throw error;
+    }
+  }
 }
 
 function prepare(disk: Disk, log: Logger, path: string, what: string): void {
