@@ -65,6 +65,7 @@ const allowed = {
     "http",
     "client",
   ],
+  testing: ["base", "platform", "wire", "client", "cli"],
 };
 
 const source = join(root, "src");

@@ -51,6 +51,8 @@ export interface RunningMember {
   readonly member: Member;
   /** Refuses new work, lets running calls end, makes everything durable. Idempotent. */
   stop(): Promise<void>;
+  /** Ends every connection at once and makes nothing durable: for a member whose disk has died under it. */
+  abandon(): void;
 }
 
 /**
@@ -91,7 +93,15 @@ export async function runMember({ settings, platform, onFatal, onRemoved }: RunO
     await member.whenReady();
     log.info("ready to serve client requests");
     doors.openClients({ settings, member, grpc, services, log });
-    return { member, stop: once(() => stop({ doors, grpc, health, member, platform, log })) };
+    return {
+      member,
+      stop: once(() => stop({ doors, grpc, health, member, platform, log })),
+      abandon() {
+        void doors.close();
+        grpc.close();
+        doors.destroy();
+      },
+    };
   } catch (error) {
     await doors.close();
     doors.destroy();

@@ -132,14 +132,17 @@ export class VirtualDisk implements Disk {
   /** Settles after the device's time; never, when the process dies before. */
   after<T>(delayMs: number, action: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.clock.setTimer(() => {
+      const act = (): void => {
         if (this.isDead) return;
         try {
           resolve(action());
         } catch (error) {
           if (!(error instanceof CrashedError)) reject(error);
         }
-      }, delayMs);
+      };
+      // On a real clock a timer of no delay waits for a millisecond.
+      if (delayMs === 0) this.clock.nextTurn(act);
+      else this.clock.setTimer(act, delayMs);
     });
   }
 

@@ -1,0 +1,4 @@
+/** `quorate/testing`: an etcd, or a cluster of them, inside a test. */
+export { type EtcdOptions, startEtcd, type TestEtcd } from "./etcd.ts";
+export { type Change, type Entry, TestClient, type WatchOptions } from "./test-client.ts";
+export { methods } from "../client/methods.ts";
