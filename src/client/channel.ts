@@ -6,14 +6,27 @@
 import { GrpcClient } from "../grpc/client.ts";
 import { GrpcError } from "../grpc/status.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
+import type { Logger } from "../platform/logger.ts";
 import { NetworkError, type Connection, type Network } from "../platform/network.ts";
 import type { Random } from "../platform/random.ts";
+import type { ClientTls } from "../platform/tls.ts";
 import { Code } from "../wire/errors.ts";
-import { parseEndpoint, type Endpoint } from "./endpoint.ts";
+import { parseEndpoint, usesTls, type Endpoint } from "./endpoint.ts";
 
 /** First pause after a failed connect, doubled up to the longest one, each varied by a fifth. */
 const reconnectMsFirst = 100;
 const reconnectMsLongest = 5000;
+
+/** gRPC is spoken over HTTP/2, and servers that can do something else too must know that we want it. */
+const alpn = ["h2"];
+
+/** How servers are known, and how they know us. */
+export interface ClientSecurity extends Pick<ClientTls, "certFile" | "keyFile" | "caFile"> {
+  /** Name that every server's certificate must bear; default: the host of its endpoint. */
+  readonly serverName?: string | undefined;
+  /** False: whoever answers is taken for the server. Default true. */
+  readonly verifiesServer?: boolean;
+}
 
 export interface ChannelOptions {
   readonly network: Network;
@@ -21,6 +34,9 @@ export interface ChannelOptions {
   /** Varies the pauses between connects. */
   readonly random: Pick<Random, "float">;
   readonly endpoints: readonly string[];
+  /** Endpoints that do not say `http://` are reached over TLS. Without it those are that say `https://`. */
+  readonly security?: ClientSecurity | undefined;
+  readonly log: Logger;
   /** Longest wait for one connection; 0 = the system's. */
   readonly dialTimeoutMs: number;
   readonly keepaliveTimeMs: number;
@@ -33,6 +49,7 @@ export interface ChannelOptions {
 /** One endpoint's connection: in one of these states, `ready` being the only one that serves calls. */
 type LinkState =
   | { readonly kind: "connecting" }
+  | { readonly kind: "greeting"; readonly client: GrpcClient }
   | { readonly kind: "ready"; readonly client: GrpcClient }
   | { readonly kind: "waiting"; readonly timer: Timer }
   | { readonly kind: "closed" };
@@ -46,15 +63,16 @@ export class Channel {
 
   constructor(options: ChannelOptions) {
     this.#options = options;
-    this.#links = options.endpoints.map(
-      (text) =>
-        new Link(options, parseEndpoint(text), {
-          ready: () => this.#wake(true),
-          failed: (message) => {
-            this.#lastError = message;
-          },
-        }),
-    );
+    const endpoints = options.endpoints.map(parseEndpoint);
+    this.#links = endpoints.map((endpoint) => {
+      const isSecure = usesTls(endpoint, endpoints[0], options.security !== undefined);
+      return new Link(options, endpoint, isSecure ? tlsFor(endpoint, options) : undefined, {
+        ready: () => this.#wake(true),
+        failed: (message) => {
+          this.#lastError = message;
+        },
+      });
+    });
   }
 
   get endpoints(): readonly string[] {
@@ -120,6 +138,16 @@ export class Channel {
   }
 }
 
+function tlsFor({ serverName }: Endpoint, { security = {}, log }: ChannelOptions): ClientTls {
+  return {
+    ...security,
+    serverName: security.serverName ?? serverName,
+    verifiesServer: security.verifiesServer ?? true,
+    alpn,
+    log,
+  };
+}
+
 interface LinkEvents {
   ready(): void;
   failed(message: string): void;
@@ -128,13 +156,16 @@ interface LinkEvents {
 class Link {
   readonly #options: ChannelOptions;
   readonly #endpoint: Endpoint;
+  /** The same object for every connection: what was read from the files hangs on it. */
+  readonly #tls: ClientTls | undefined;
   readonly #events: LinkEvents;
   #state: LinkState = { kind: "connecting" };
   #pauseMs = reconnectMsFirst;
 
-  constructor(options: ChannelOptions, endpoint: Endpoint, events: LinkEvents) {
+  constructor(options: ChannelOptions, endpoint: Endpoint, tls: ClientTls | undefined, events: LinkEvents) {
     this.#options = options;
     this.#endpoint = endpoint;
+    this.#tls = tls;
     this.#events = events;
     this.#connect();
   }
@@ -151,15 +182,14 @@ class Link {
   close(): void {
     const state = this.#state;
     this.#state = { kind: "closed" };
-    if (state.kind === "ready") state.client.close();
+    if (state.kind === "ready" || state.kind === "greeting") state.client.close();
     if (state.kind === "waiting") state.timer.cancel();
   }
 
   #connect(): void {
     this.#state = { kind: "connecting" };
     const { network, dialTimeoutMs } = this.#options;
-    const options = dialTimeoutMs > 0 ? { timeoutMs: dialTimeoutMs } : {};
-    network.connect(this.#endpoint.address, options).then(
+    network.connect(this.#endpoint.address, { timeoutMs: dialTimeoutMs, tls: this.#tls }).then(
       (connection) => this.#connected(connection),
       (error: unknown) => this.#failed(error),
     );
@@ -170,30 +200,51 @@ class Link {
       connection.destroy();
       return;
     }
+    if (this.#tls !== undefined && connection.tls?.alpn !== "h2") {
+      connection.destroy();
+      this.#failed(new NetworkError("ETLS", "credentials: cannot check peer: missing selected ALPN property"));
+      return;
+    }
     const { clock, keepaliveTimeMs, keepaliveTimeoutMs, maxSendBytes, maxReceiveBytes } = this.#options;
     const client = new GrpcClient(connection, {
       clock,
       authority: this.#endpoint.authority,
+      isSecure: this.#tls !== undefined,
       keepaliveTimeMs,
       keepaliveTimeoutMs,
       ...(maxSendBytes > 0 ? { maxSendBytes } : {}),
       ...(maxReceiveBytes > 0 ? { maxReceiveBytes } : {}),
     });
-    this.#state = { kind: "ready", client };
-    void client.closed.then(() => {
+    this.#state = { kind: "greeting", client };
+    void client.greeted.then(() => this.#greeted());
+    void client.closed.then((error) => {
       if (this.isClosed) return;
-      this.#events.failed('connection error: desc = "error reading server preface: EOF"');
+      if (this.#state.kind === "greeting") this.#failedWith(`error reading server preface: ${lossText(error)}`);
       this.#retryLater();
     });
+  }
+
+  /** Only now is it known that the server wants to talk to us: under TLS 1.3 it judges our certificate after the handshake. */
+  #greeted(): void {
+    if (this.#state.kind !== "greeting") return;
+    this.#state = { kind: "ready", client: this.#state.client };
+    this.#pauseMs = reconnectMsFirst;
     this.#events.ready();
   }
 
   #failed(error: unknown): void {
     if (this.isClosed) return;
-    this.#events.failed(
-      `connection error: desc = "transport: Error while dialing: ${dialText(this.#endpoint, error)}"`,
+    const isHandshake = error instanceof NetworkError && error.code === "ETLS";
+    this.#failedWith(
+      isHandshake
+        ? `transport: authentication handshake failed: ${error.message}`
+        : `transport: Error while dialing: ${dialText(this.#endpoint, error)}`,
     );
     this.#retryLater();
+  }
+
+  #failedWith(description: string): void {
+    this.#events.failed(`connection error: desc = ${JSON.stringify(description)}`);
   }
 
   #retryLater(): void {
@@ -213,6 +264,12 @@ const systemTexts: Readonly<Record<string, string>> = {
   EACCES: "connect: permission denied",
   ETIMEDOUT: "i/o timeout",
 };
+
+/** What ended a connection before the server said a word. */
+function lossText(error: NetworkError | undefined): string {
+  if (error === undefined) return "EOF";
+  return error.code === "ECONNRESET" ? "read: connection reset by peer" : error.message;
+}
 
 function dialText(endpoint: Endpoint, error: unknown): string {
   const { address } = endpoint;

@@ -4,7 +4,6 @@
  */
 import type { ClientStream, Metadata } from "../grpc/client.ts";
 import { GrpcError } from "../grpc/status.ts";
-import type { Logger } from "../platform/logger.ts";
 import { Code, reasons } from "../wire/errors.ts";
 import type { MessageFns } from "../wire/gen/etcdserverpb/rpc.ts";
 import { Channel, type ChannelOptions } from "./channel.ts";
@@ -26,7 +25,6 @@ export interface Credentials {
 }
 
 export interface ClientOptions extends ChannelOptions {
-  readonly log: Logger;
   readonly credentials?: Credentials | undefined;
 }
 

@@ -7,7 +7,9 @@ export interface Endpoint {
   readonly address: Address;
   /** `:authority` of requests. */
   readonly authority: string;
-  /** `required` for `https` and `unixs`, `never` for `http`; otherwise TLS is used when a TLS option was given. */
+  /** What the server's certificate must be for. */
+  readonly serverName: string;
+  /** `required` for `https` and `unixs`, `never` for `http`; others leave it to {@link usesTls}. */
   readonly tls: "required" | "never" | "optional";
 }
 
@@ -20,12 +22,24 @@ export function parseEndpoint(text: string): Endpoint {
   if (unix !== null) {
     const path = unix[3];
     const authority = path.slice(path.lastIndexOf("/") + 1);
-    return { text, address: { path }, authority, tls: unix[1] === "unixs" ? "required" : "optional" };
+    const serverName = authority.replace(/:[^:]*$/, "");
+    return { text, address: { path }, authority, serverName, tls: unix[1] === "unixs" ? "required" : "optional" };
   }
   const url = /^(https?):\/\/([^/?#]*)/.exec(text);
   const authority = url?.[2] ?? text;
   const tls = url === null ? "optional" : url[1] === "https" ? "required" : "never";
-  return { text, address: parseHostPort(authority), authority, tls };
+  const address = parseHostPort(authority);
+  const serverName = "host" in address ? address.host : "";
+  return { text, address, authority, serverName, tls };
+}
+
+/**
+ * Whether the connection to an endpoint is under TLS. Where the endpoint does not say, a TLS option decides, or else the
+ * first endpoint: `https://a:2379,b:2379` must not send the second one a password in plain text.
+ */
+export function usesTls(endpoint: Endpoint, first: Endpoint, hasOption: boolean): boolean {
+  if (endpoint.tls !== "optional") return endpoint.tls === "required";
+  return hasOption || first.tls === "required";
 }
 
 /** `host:port`, `[v6]:port`; without a port gRPC takes 443. */

@@ -2,7 +2,7 @@
 import { Http2Client, PreparedHeaders } from "../http2/client.ts";
 import type { HeaderPair } from "../http2/hpack-encoder.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
-import type { Connection } from "../platform/network.ts";
+import type { Connection, NetworkError } from "../platform/network.ts";
 import { Code } from "../wire/errors.ts";
 import { ClientCall, type ClientCallEvents } from "./client-call.ts";
 import { GrpcError } from "./status.ts";
@@ -12,6 +12,8 @@ export interface GrpcClientOptions {
   readonly clock: Clock;
   /** `:authority`, such as `127.0.0.1:2379`. */
   readonly authority: string;
+  /** The connection is under TLS. */
+  readonly isSecure?: boolean;
   /** Default `quorate`. */
   readonly userAgent?: string;
   /** Largest message accepted; default 2147483647 as in etcd's client. */
@@ -53,7 +55,10 @@ const minKeepaliveTimeMs = 10_000;
 const maxPreparedPaths = 256;
 
 export class GrpcClient {
-  readonly closed: Promise<void>;
+  /** Resolves when the server's first words came: it speaks HTTP/2 and, under TLS, has accepted our certificate. */
+  readonly greeted: Promise<void>;
+  /** Resolves when the connection is gone, with what it broke with if it did. */
+  readonly closed: Promise<NetworkError | undefined>;
   readonly #client: Http2Client;
   readonly #options: GrpcClientOptions;
   readonly #userAgent: string;
@@ -65,7 +70,8 @@ export class GrpcClient {
   readonly #waiting: (() => void)[] = [];
   #keepalive: Timer | undefined = undefined;
   #pingSentMs = 0;
-  #onClosed: () => void = () => undefined;
+  #onGreeted: () => void = () => undefined;
+  #onClosed: (error: NetworkError | undefined) => void = () => undefined;
 
   /** Takes over `connection` (sets its handlers). */
   constructor(connection: Connection, options: GrpcClientOptions) {
@@ -76,13 +82,19 @@ export class GrpcClient {
     this.closed = new Promise((resolve) => {
       this.#onClosed = resolve;
     });
+    this.greeted = new Promise((resolve) => {
+      this.#onGreeted = resolve;
+    });
     this.#client = new Http2Client(connection, {
       clock: options.clock,
-      onSettings: () => this.#startWaiting(),
+      onSettings: () => {
+        this.#onGreeted();
+        this.#startWaiting();
+      },
       onPong: () => {
         this.#pingSentMs = 0;
       },
-      onClosed: () => this.#connectionClosed(),
+      onClosed: (error) => this.#connectionClosed(error),
     });
     const keepaliveMs = options.keepaliveTimeMs ?? 0;
     if (keepaliveMs > 0) {
@@ -205,7 +217,7 @@ export class GrpcClient {
     if (known !== undefined) return known;
     const fields: HeaderPair[] = [
       [":method", "POST"],
-      [":scheme", "http"],
+      [":scheme", this.#options.isSecure === true ? "https" : "http"],
       [":path", path],
       [":authority", this.#options.authority],
       ["content-type", "application/grpc"],
@@ -237,10 +249,10 @@ export class GrpcClient {
     }
   }
 
-  #connectionClosed(): void {
+  #connectionClosed(error: NetworkError | undefined): void {
     this.#keepalive?.cancel();
     this.#startWaiting();
-    this.#onClosed();
+    this.#onClosed(error);
   }
 }
 

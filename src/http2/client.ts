@@ -3,7 +3,7 @@
  * gRPC client stands on it; a load generator uses it raw.
  */
 import type { Clock } from "../platform/clock.ts";
-import type { Connection } from "../platform/network.ts";
+import type { Connection, NetworkError } from "../platform/network.ts";
 import { HpackEncoder, type HeaderPair } from "./hpack-encoder.ts";
 import { type Http2Limits, defaultLimits } from "./limits.ts";
 import { BufferPool, FlushQueue } from "./output.ts";
@@ -15,7 +15,7 @@ export interface Http2ClientOptions {
   readonly limits?: Partial<Http2Limits>;
   readonly onSettings?: () => void;
   readonly onPong?: (word: number) => void;
-  readonly onClosed?: () => void;
+  readonly onClosed?: (error: NetworkError | undefined) => void;
 }
 
 /**
@@ -114,7 +114,7 @@ export class Http2Client implements SessionOwner {
     if (this.#goingAway) session.finishConnection();
   }
 
-  sessionClosed(): void {
-    this.#options.onClosed?.();
+  sessionClosed(_session: Http2Session, error: NetworkError | undefined): void {
+    this.#options.onClosed?.(error);
   }
 }

@@ -61,7 +61,8 @@ export interface SessionOwner {
   /** The last open stream closed. */
   streamsGone(session: Http2Session): void;
   /** Exactly once, last: the connection is gone and every stream has been told. */
-  sessionClosed(session: Http2Session): void;
+  /** @param error - what the connection broke with; undefined for a proper end. */
+  sessionClosed(session: Http2Session, error: NetworkError | undefined): void;
 }
 
 export interface SessionOptions {
@@ -863,13 +864,13 @@ export class Http2Session {
     this.#scheduler.run();
   }
 
-  #connectionClosed(_error: NetworkError | undefined): void {
+  #connectionClosed(error: NetworkError | undefined): void {
     if (this.#closed) return;
     this.#closing = true;
     this.#closed = true;
     this.#lingerTimer?.cancel();
     this.#abortStreams();
     this.output.close();
-    this.#owner.sessionClosed(this);
+    this.#owner.sessionClosed(this, error);
   }
 }

@@ -1,6 +1,6 @@
 /** Stream sockets: TCP and Unix, plain or under TLS. */
 import type { ConnectionPlaces } from "./connection-places.ts";
-import type { ClientTls, ServerTls } from "./tls.ts";
+import type { ClientTls, ServerTls, TlsMaterial } from "./tls.ts";
 
 export interface Network {
   /**
@@ -17,6 +17,8 @@ export interface Network {
     address: Address,
     options?: { readonly timeoutMs?: number; readonly tls?: ClientTls | undefined },
   ): Promise<Connection>;
+  /** Reads certificate, key and CA as a later connection will. @throws {NetworkError} `ETLS`, with Go's text. By rejection. */
+  checkFiles(material: TlsMaterial): Promise<void>;
 }
 
 export interface ListenOptions {

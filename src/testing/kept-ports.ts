@@ -3,6 +3,7 @@
  * stop, so that a restarted member comes back at the same address and no other program can take it in between.
  */
 import { type Address, type Connection, type Listener, type Network, NetworkError } from "../platform/network.ts";
+import type { TlsMaterial } from "../platform/tls.ts";
 
 const loopback = "127.0.0.1";
 
@@ -48,6 +49,10 @@ export class KeptPorts implements Network {
         return Promise.resolve();
       },
     };
+  }
+
+  checkFiles(material: TlsMaterial): Promise<void> {
+    return this.#network.checkFiles(material);
   }
 
   connect(...target: Parameters<Network["connect"]>): Promise<Connection> {

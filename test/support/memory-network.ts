@@ -32,6 +32,7 @@ export class MemoryNetwork {
     return {
       listen: (address, onConnection) => this.#listen(address, onConnection),
       connect: (address) => this.#connect(name, address),
+      checkFiles: () => Promise.resolve(),
     };
   }
 

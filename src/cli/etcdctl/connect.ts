@@ -1,14 +1,13 @@
 /** From flags to a client: environment, endpoints, TLS and user options, output format. */
-import { readFileSync } from "node:fs";
+import type { ClientSecurity } from "../../client/channel.ts";
 import { Client, type Credentials } from "../../client/client.ts";
-import { parseEndpoint } from "../../client/endpoint.ts";
 import { methods } from "../../client/methods.ts";
 import { NodeClock } from "../../platform/node/clock.ts";
 import { NodeNetwork } from "../../platform/node/network.ts";
 import type { Invocation } from "../shared/command.ts";
 import { badArguments, CommandFailure, ExitCode, messageOf } from "../shared/failure.ts";
-import type { FlagSet } from "../shared/flags.ts";
 import { askPassword } from "../shared/password.ts";
+import type { Terminal } from "../shared/terminal.ts";
 import { ToolLogger } from "../shared/tool-logger.ts";
 import { applyEnvironment, variableOf } from "./global-flags.ts";
 import { createPrinter, type Printer } from "./printer.ts";
@@ -41,7 +40,7 @@ export async function openContext(invocation: Invocation, options: { isWatch?: b
   applyEnvironment(flags, inheritedFlags, terminal, options.isWatch === true);
   if (flags.bool("debug")) printFlags(invocation);
   const endpoints = flags.list("endpoints").map((endpoint) => endpoint.trim());
-  checkTls(flags, endpoints);
+  const security = await securityOf(invocation);
   if (flags.text("discovery-srv") !== "") {
     throw new CommandFailure(
       ExitCode.BadFeature,
@@ -51,7 +50,7 @@ export async function openContext(invocation: Invocation, options: { isWatch?: b
   const credentials = await credentialsOf(invocation, "");
   const printer = createPrinter(terminal, { format: flags.text("write-out"), hex: flags.bool("hex") });
   const connect = (wanted: readonly string[] = endpoints): Promise<Client> =>
-    openClient(invocation, wanted, credentials);
+    openClient(invocation, wanted, { security, credentials });
   const timeoutMs = flags.duration("command-timeout");
   return {
     printer,
@@ -63,22 +62,29 @@ export async function openContext(invocation: Invocation, options: { isWatch?: b
 
 /** A client of another cluster, by the `--dest-` flags. @throws {CommandFailure} as {@link openContext}. */
 export async function connectDestination(invocation: Invocation, endpoint: string): Promise<Client> {
-  checkTls(invocation.flags, [endpoint], "dest-");
-  return openClient(invocation, [endpoint], await credentialsOf(invocation, "dest-"));
+  const security = await securityOf(invocation, "dest-");
+  return openClient(invocation, [endpoint], { security, credentials: await credentialsOf(invocation, "dest-") });
+}
+
+/** Who we are to the servers, and who they must be. */
+interface Identity {
+  readonly security: ClientSecurity | undefined;
+  readonly credentials: Credentials | undefined;
 }
 
 async function openClient(
   { flags, terminal }: Invocation,
   endpoints: readonly string[],
-  credentials: Credentials | undefined,
+  { security, credentials }: Identity,
 ): Promise<Client> {
   try {
     const client = new Client({
       network: new NodeNetwork(),
       clock: new NodeClock(),
       random: pauseRandom,
-      log: new ToolLogger(terminal.error, { logger: "etcd-client", caller: "client/client.ts" }),
+      log: clientLog(terminal),
       endpoints,
+      security,
       dialTimeoutMs: flags.duration("dial-timeout"),
       keepaliveTimeMs: flags.duration("keepalive-time"),
       keepaliveTimeoutMs: flags.duration("keepalive-timeout"),
@@ -117,8 +123,14 @@ function printFlags({ flags, inheritedFlags, terminal }: Invocation): void {
 /** The flags of the source have plain names, those of a mirror's destination a prefix. */
 type FlagPrefix = "" | "dest-";
 
-/** Files are checked even where the endpoint makes no use of them; then TLS, where it is needed, is refused. */
-function checkTls(flags: FlagSet, endpoints: readonly string[], prefix: FlagPrefix = ""): void {
+/**
+ * What the TLS flags ask for; undefined when they ask for nothing, and endpoints alone decide. Files are read here, also
+ * where no endpoint makes use of them.
+ */
+async function securityOf(
+  { flags, terminal }: Invocation,
+  prefix: FlagPrefix = "",
+): Promise<ClientSecurity | undefined> {
   for (const name of [`${prefix}cert`, `${prefix}key`, `${prefix}cacert`]) {
     if (flags.changed(name) && flags.text(name) === "") {
       throw badArguments(`empty string is passed to --${name} option`);
@@ -128,30 +140,20 @@ function checkTls(flags: FlagSet, endpoints: readonly string[], prefix: FlagPref
   if ((cert === "") !== (key === "")) {
     throw badArguments(`KeyFile and CertFile must both be present[key: ${key}, cert: ${cert}]`);
   }
-  for (const path of [cert, key, cacert]) if (path !== "") checkReadable(path);
-  const wantsTls =
-    cert !== "" ||
-    cacert !== "" ||
-    !flags.bool(`${prefix}insecure-transport`) ||
-    (prefix === "" && flags.bool("insecure-skip-tls-verify"));
-  const encrypted = endpoints.find((endpoint) => {
-    const { tls } = parseEndpoint(endpoint);
-    return tls === "required" || (tls === "optional" && wantsTls);
-  });
-  if (encrypted !== undefined) {
-    throw new CommandFailure(
-      ExitCode.Error,
-      `TLS connections are not supported yet: cannot connect to "${encrypted}" (use an http:// endpoint)`,
-    );
+  const skipsVerification = prefix === "" && flags.bool("insecure-skip-tls-verify");
+  const isAsked = cert !== "" || cacert !== "" || skipsVerification || !flags.bool(`${prefix}insecure-transport`);
+  if (!isAsked) return undefined;
+  const files = { certFile: cert || undefined, keyFile: key || undefined, caFile: cacert || undefined };
+  try {
+    await new NodeNetwork().checkFiles({ ...files, log: clientLog(terminal) });
+  } catch (error) {
+    throw badArguments(messageOf(error));
   }
+  return { ...files, verifiesServer: !skipsVerification };
 }
 
-function checkReadable(path: string): void {
-  try {
-    readFileSync(path);
-  } catch (error) {
-    throw badArguments(openFailure(path, error));
-  }
+function clientLog(terminal: Terminal): ToolLogger {
+  return new ToolLogger(terminal.error, { logger: "etcd-client", caller: "client/client.ts" });
 }
 
 /** Go's words for a file that cannot be opened. */

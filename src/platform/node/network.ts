@@ -12,6 +12,7 @@
  * (`waitingBytes`).
  *
  * TLS (`tls-acceptor.ts`, `tls-dial.ts`) wraps the accepted or connected socket; such a connection stays an ordinary one.
+ * Its code is loaded when it is first needed: node:tls costs a command line that runs for 30 ms another four.
  */
 import * as net from "node:net";
 import { assert } from "../../base/assert.ts";
@@ -26,10 +27,9 @@ import {
   type NetworkError,
   type TlsIdentity,
 } from "../network.ts";
-import type { ClientTls } from "../tls.ts";
+import type { ClientTls, ServerTls, TlsMaterial } from "../tls.ts";
 import { networkError, timedOut } from "./network-errors.ts";
-import { TlsAcceptor } from "./tls-acceptor.ts";
-import { dialTls } from "./tls-dial.ts";
+import type { TlsAcceptor } from "./tls-acceptor.ts";
 
 /** `write` returns false when more than this waits in the process; about what a fast link drains in a few ms. */
 const WAITING_BYTES_HIGH = 256 << 10;
@@ -51,12 +51,7 @@ export class NodeNetwork implements Network {
     options?: ListenOptions,
   ): Promise<Listener> {
     const places = options?.places;
-    const acceptor =
-      options?.tls === undefined
-        ? undefined
-        : new TlsAcceptor(options.tls, (socket, identity) =>
-            onConnection(new NodeConnection(socket, true, identity, undefined)),
-          );
+    const acceptor = await acceptorFor(options?.tls, onConnection);
     const server = net.createServer(
       {
         // Under TLS a client that leaves during the handshake must not hold its place until that times out.
@@ -131,11 +126,28 @@ export class NodeNetwork implements Network {
 
   async #connectSecurely(address: Address, tls: ClientTls, timeoutMs: number): Promise<Connection> {
     const target = "path" in address ? { path: address.path } : { host: address.host, port: address.port };
+    const { dialTls } = await import("./tls-dial.ts");
     const { socket, identity } = await dialTls(target, tls, timeoutMs);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
     return new NodeConnection(socket, true, identity, undefined);
   }
+
+  async checkFiles(material: TlsMaterial): Promise<void> {
+    const { TlsContextSource } = await import("./tls-files.ts");
+    new TlsContextSource(material, false).context();
+  }
+}
+
+async function acceptorFor(
+  tls: ServerTls | undefined,
+  onConnection: (connection: Connection) => void,
+): Promise<TlsAcceptor | undefined> {
+  if (tls === undefined) return undefined;
+  const acceptor = await import("./tls-acceptor.ts");
+  return new acceptor.TlsAcceptor(tls, (socket, identity) =>
+    onConnection(new NodeConnection(socket, true, identity, undefined)),
+  );
 }
 
 /** As in Go, an unspecified host (also `0.0.0.0`) means IPv6 and IPv4 alike where the system has both. */

@@ -6,7 +6,7 @@ import type { ClientTls } from "../tls.ts";
 import { checkAllowed, checkServerName, identityOf } from "./certificate-checks.ts";
 import { networkError, timedOut } from "./network-errors.ts";
 import { TlsContextSource } from "./tls-files.ts";
-import { verificationText } from "./tls-texts.ts";
+import { alertText, verificationText } from "./tls-texts.ts";
 
 /** One set of files per set of options: who dials often passes the same object. */
 const sources = new WeakMap<ClientTls, TlsContextSource>();
@@ -66,6 +66,8 @@ function described(error: Error): NetworkError {
   const code = (error as NodeJS.ErrnoException).code ?? "";
   const text = verificationText(code);
   if (text !== code) return handshakeError(`tls: failed to verify certificate: ${text}`, error);
+  const alert = alertText(code);
+  if (alert !== undefined) return handshakeError(alert, error);
   if (code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG") {
     return handshakeError("tls: first record does not look like a TLS handshake", error);
   }

@@ -3,7 +3,7 @@
  * when one has changed. Looking costs some microseconds where the handshake costs a millisecond. Files that cannot be used
  * (half written, say) leave what was read before in use, and are tried again at the next handshake.
  */
-import { constants } from "node:crypto";
+import { constants, X509Certificate } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { createSecureContext, rootCertificates, type SecureContext, type SecureContextOptions } from "node:tls";
 import { NetworkError } from "../network.ts";
@@ -22,6 +22,11 @@ const systemRootFiles = [
 
 /** Always on in TLS 1.3. */
 const suitesOf13 = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+
+/** Keys that were warned of, each once: several listeners share a key. */
+const openKeys = new Set<string>();
+
+const certificateBlocks = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 /** Something made of files, and made again when they change. */
 class FromFiles<Value> {
@@ -109,7 +114,8 @@ export class TlsContextSource {
 
   #warnOfOpenKey(): void {
     const { keyFile, log } = this.#material;
-    if (keyFile === undefined || (statSync(keyFile).mode & 0o004) === 0) return;
+    if (keyFile === undefined || openKeys.has(keyFile) || (statSync(keyFile).mode & 0o004) === 0) return;
+    openKeys.add(keyFile);
     log.warn("the private key can be read by every user of this machine", { "key-file": keyFile });
   }
 }
@@ -140,10 +146,9 @@ function readRevoked(path: string): ReadonlySet<string> {
 
 function readOptions(material: TlsMaterial, needsRoots: boolean): SecureContextOptions {
   const { certFile, keyFile, caFile, minVersion, maxVersion, ciphers } = material;
-  const pair =
-    certFile === undefined || keyFile === undefined
-      ? {}
-      : { cert: pem(readFile(certFile), "certificate"), key: pem(readFile(keyFile), "key") };
+  const cert = certFile === undefined ? undefined : pem(readFile(certFile), "certificate");
+  if (cert !== undefined) parse(cert);
+  const pair = cert === undefined || keyFile === undefined ? {} : { cert, key: pem(readFile(keyFile), "key") };
   const roots = caFile === undefined ? (needsRoots ? { ca: [...systemRoots()] } : {}) : { ca: certificates(caFile) };
   return {
     ...pair,
@@ -161,10 +166,9 @@ function secureContext(options: SecureContextOptions): SecureContext {
     return createSecureContext(options);
   } catch (cause) {
     const { message } = cause as Error;
-    throw unusable(
-      message.includes("key values mismatch") ? "tls: private key does not match public key" : message,
-      cause,
-    );
+    if (message.includes("key values mismatch")) throw unusable("tls: private key does not match public key", cause);
+    if (message.includes("DECODER routines")) throw unusable("tls: failed to parse private key", cause);
+    throw unusable(message, cause);
   }
 }
 
@@ -178,23 +182,47 @@ function readFile(path: string): Buffer {
   }
 }
 
+/** The bytes, if there is a certificate in them, or a key; Go's words if not. */
 function pem(bytes: Buffer, what: "certificate" | "key"): Buffer {
-  if (!bytes.includes("-----BEGIN ")) throw unusable(`tls: failed to find any PEM data in ${what} input`);
-  return bytes;
+  const types = [...bytes.toString("latin1").matchAll(/-----BEGIN ([^-]+)-----/g)].map((match) => match[1]);
+  const isWanted = (type: string): boolean => (what === "key" ? type.endsWith("PRIVATE KEY") : type === "CERTIFICATE");
+  if (types.some(isWanted)) return bytes;
+  if (types.length === 0) throw unusable(`tls: failed to find any PEM data in ${what} input`);
+  if (types.length === 1 && what === "certificate" && types[0].endsWith("PRIVATE KEY")) {
+    const found = "failed to find certificate PEM data in certificate input, but did find a private key";
+    throw unusable(`tls: ${found}; PEM inputs may have been switched`);
+  }
+  if (types.length === 1 && types[0] === "CERTIFICATE") {
+    throw unusable("tls: found a certificate rather than a key in the PEM for the private key");
+  }
+  const wanted = what === "key" ? 'PEM block with type ending in "PRIVATE KEY"' : '"CERTIFICATE" PEM block';
+  throw unusable(
+    `tls: failed to find ${wanted} in ${what} input after skipping PEM blocks of the following types: [${types.join(" ")}]`,
+  );
 }
 
+/** @throws {NetworkError} when there is none, or one that cannot be read: OpenSSL would trust the others in silence. */
 function certificates(path: string): string[] {
-  const blocks = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
-  const found = readFile(path).toString("latin1").match(blocks);
+  const found = readFile(path).toString("latin1").match(certificateBlocks);
   if (found === null) throw unusable(`${path}: no certificate in this file`);
+  for (const block of found) parse(block);
   return found;
+}
+
+function parse(certificate: string | Buffer): X509Certificate {
+  try {
+    return new X509Certificate(certificate);
+  } catch (cause) {
+    throw unusable("x509: malformed certificate", cause);
+  }
 }
 
 /** What the system trusts, as Go finds it; the runtime's own roots where the system has none. */
 function systemRoots(): readonly string[] {
   const named = process.env["SSL_CERT_FILE"];
   const path = named ?? systemRootFiles.find((candidate) => existsSync(candidate));
-  return path === undefined ? rootCertificates : certificates(path);
+  if (path === undefined) return rootCertificates;
+  return readFile(path).toString("latin1").match(certificateBlocks) ?? [];
 }
 
 function unusable(message: string, cause?: unknown): NetworkError {

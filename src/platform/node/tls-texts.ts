@@ -1,4 +1,4 @@
-/** OpenSSL's verdicts on a certificate chain in the words of Go's crypto/x509. */
+/** OpenSSL's verdicts on a certificate chain, and its names of alerts, in the words of Go's crypto/x509 and crypto/tls. */
 const unknownAuthority = "x509: certificate signed by unknown authority";
 
 const texts: Readonly<Record<string, string>> = {
@@ -17,4 +17,26 @@ const texts: Readonly<Record<string, string>> = {
 /** @param code - as in Node's `authorizationError`; returned as it is when it is no verdict on a chain. */
 export function verificationText(code: string): string {
   return texts[code] ?? code;
+}
+
+/** What comes in an alert from the other end; OpenSSL puts the lowest version that has it into the name. */
+const alerts: Readonly<Record<string, string>> = {
+  BAD_CERTIFICATE: "bad certificate",
+  CERTIFICATE_EXPIRED: "expired certificate",
+  CERTIFICATE_REQUIRED: "certificate required",
+  CERTIFICATE_REVOKED: "revoked certificate",
+  CERTIFICATE_UNKNOWN: "unknown certificate",
+  DECRYPT_ERROR: "error decrypting message",
+  HANDSHAKE_FAILURE: "handshake failure",
+  INTERNAL_ERROR: "internal error",
+  NO_APPLICATION_PROTOCOL: "no application protocol",
+  PROTOCOL_VERSION: "protocol version not supported",
+  UNKNOWN_CA: "unknown certificate authority",
+  UNSUPPORTED_CERTIFICATE: "unsupported certificate",
+};
+
+/** Go's words for an alert of the other end. @param code - of a Node error; undefined when it is no alert. */
+export function alertText(code: string): string | undefined {
+  const name = /^ERR_SSL_(?:SSLV3|TLSV1|TLSV13)_ALERT_(.+)$/.exec(code)?.[1];
+  return name === undefined || !(name in alerts) ? undefined : `remote error: tls: ${alerts[name]}`;
 }

@@ -75,6 +75,11 @@ class HostNetwork implements Network {
     return Promise.resolve(listener);
   }
 
+  /** Virtual hosts speak plainly: no file is ever used. */
+  checkFiles(): Promise<void> {
+    return Promise.resolve();
+  }
+
   connect(address: Address, options?: { timeoutMs?: number }): Promise<Connection> {
     const internet = this.#internet;
     const host = "path" in address || isLoopback(address.host) ? this.#host : address.host;
