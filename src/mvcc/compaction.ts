@@ -82,7 +82,8 @@ export class Compaction {
     this.#queue.push({ revision, previousRevision: core.compactRevision, previousWasFinished, whenDone });
     core.compactRevision = revision;
     writeScheduledCompact(core.rows, revision);
-    core.commit();
+    core.failpoints.compactBeforeCommitScheduledCompact?.hit();
+    core.commit(() => core.failpoints.compactAfterCommitScheduledCompact?.hit());
     core.onWork?.();
   }
 
@@ -164,7 +165,9 @@ export class Compaction {
     this.#batchLeft -= looked;
     if (this.#batchLeft > 0) return "more";
     this.#batchLeft = this.#batchRows;
-    this.#core.commit();
+    const { failpoints } = this.#core;
+    failpoints.compactBeforeCommitBatch?.hit();
+    this.#core.commit(() => failpoints.compactAfterCommitBatch?.hit());
     return "pause";
   }
 
@@ -181,8 +184,10 @@ export class Compaction {
   }
 
   #finish(job: Job): void {
-    const { rows } = this.#core;
+    const { rows, failpoints } = this.#core;
+    failpoints.compactBeforeSetFinishedCompact?.hit();
     writeFinishedCompact(rows, job.revision);
+    failpoints.compactAfterSetFinishedCompact?.hit();
     if (job.previousWasFinished) {
       const { revision, previousRevision } = job;
       this.#hashes.remember({ hash: this.#hasher.sum, revision, compactRevision: previousRevision });

@@ -1,5 +1,6 @@
 /** What the parts of the store share. One instance a store; nobody outside src/mvcc sees it. */
 import { CorruptionError } from "../base/corruption.ts";
+import type { FailpointSlots } from "../base/failpoints.ts";
 import { EtcdError } from "../wire/errors.ts";
 import type { Change } from "./change.ts";
 import type { KeyIndex } from "./index/key-index.ts";
@@ -26,11 +27,21 @@ export interface StoreCounters {
   lastCompactionSeconds: number;
 }
 
+export interface CoreParts {
+  readonly rows: RowStore;
+  readonly index: KeyIndex;
+  readonly leases: LeaseBook;
+  readonly failpoints: FailpointSlots;
+  /** Those of the core before. */
+  readonly counters?: StoreCounters;
+}
+
 export class Core {
   readonly rows: RowStore;
   readonly index: KeyIndex;
   readonly ranges: KeyRanges;
   readonly leases: LeaseBook;
+  readonly failpoints: FailpointSlots;
   currentRevision = 1;
   compactRevision = -1;
   onCommit: ((main: number, changes: readonly Change[]) => void) | undefined = undefined;
@@ -44,8 +55,10 @@ export class Core {
   readonly pair = new PairReader();
   readonly list = new RevisionList();
 
-  constructor(rows: RowStore, index: KeyIndex, leases: LeaseBook, counters: StoreCounters = newCounters()) {
+  constructor(parts: CoreParts) {
+    const { rows, index, leases, failpoints, counters = newCounters() } = parts;
     this.counters = counters;
+    this.failpoints = failpoints;
     this.rows = rows;
     this.index = index;
     this.ranges = new KeyRanges(index);

@@ -20,6 +20,7 @@ import type {
   TxnRequest,
   TxnResponse,
 } from "../wire/hot/types.ts";
+import { type FailpointSlots, failpointsOff } from "../base/failpoints.ts";
 import type { Change, Revision } from "./change.ts";
 import { Compaction, type StepResult } from "./compaction.ts";
 import { Core, type StoreCounters } from "./core.ts";
@@ -42,6 +43,7 @@ export interface StoreOptions {
   readonly hashSeed?: HashSeed;
   /** Told of things an operator should know; the store goes on. */
   readonly warn?: (message: string, fields: Record<string, unknown>) => void;
+  readonly failpoints?: FailpointSlots;
 }
 
 const defaultCompactionBatchRows = 1000;
@@ -68,7 +70,8 @@ export class Store {
    * @throws {CorruptionError} when a row cannot be read.
    */
   static open(rows: RowStore, leases: LeaseBook = noLeases, options: StoreOptions = {}): Store {
-    const store = new Store(new Core(rows, new KeyIndex(options.hashSeed), leases), options);
+    const { hashSeed, failpoints = failpointsOff } = options;
+    const store = new Store(new Core({ rows, index: new KeyIndex(hashSeed), leases, failpoints }), options);
     store.#restore();
     return store;
   }
@@ -82,7 +85,7 @@ export class Store {
    */
   reload(): void {
     const before = this.#core;
-    const core = new Core(before.rows, new KeyIndex(this.#options.hashSeed), before.leases, before.counters);
+    const core = new Core({ ...before, index: new KeyIndex(this.#options.hashSeed) });
     core.onCommit = before.onCommit;
     core.onWork = before.onWork;
     core.onCompacted = before.onCompacted;

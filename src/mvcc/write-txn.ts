@@ -96,7 +96,10 @@ export class WriteTxn {
     if (this.#operations + counters.ranges - this.#rangesBefore > 1) counters.txns++;
     if (this.#changeCount === 0) return this.#begin;
     const main = this.#begin + 1;
+    const { beforeWritebackBuf, afterWritebackBuf } = this.#core.failpoints;
+    beforeWritebackBuf?.hit();
     this.#core.currentRevision = main;
+    afterWritebackBuf?.hit();
     const changes = this.#changes;
     this.#changes = undefined;
     if (changes !== undefined) this.#core.onCommit?.(main, changes);

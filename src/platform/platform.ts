@@ -3,6 +3,7 @@
  * it to Node (`src/platform/node/`), the simulator to virtual time, a disk that can lose and a network that can cut
  * (`src/platform/virtual/`). Nothing above imports `node:fs`, `node:net`, `Date`, `Math.random` or timers.
  */
+import type { FailpointSlots } from "../base/failpoints.ts";
 import type { Clock } from "./clock.ts";
 import type { Disk } from "./disk.ts";
 import type { Logger } from "./logger.ts";
@@ -15,4 +16,6 @@ export interface Platform {
   readonly disk: Disk;
   readonly network: Network;
   readonly log: Logger;
+  /** Places where a test makes this member die, wait or fail; absent: none of them is ever on. */
+  readonly failpoints?: FailpointSlots;
 }

@@ -1,4 +1,5 @@
 /** What a member does besides answering: each part on its own timer, all stopped together. */
+import { failpointsOff } from "../base/failpoints.ts";
 import { type Caller, rootUser } from "../auth/caller.ts";
 import type { Timer } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -39,14 +40,23 @@ export class Background {
 
   constructor(parts: BackgroundParts) {
     const { config, state, propose, log, isLeader } = parts;
-    const { clock, disk } = parts.platform;
+    const { clock, disk, failpoints = failpointsOff } = parts.platform;
     const { cluster } = parts;
     const root = (): Caller => ({ username: rootUser, revision: state.auth.revision });
     const holdsLog = (): boolean => cluster.snapshots.holdsLog;
-    this.snapshotter = new Snapshotter({ ...parts.bootstrapped, ...state, ...parts, clock, disk, holdsLog });
+    this.snapshotter = new Snapshotter({
+      ...parts.bootstrapped,
+      ...state,
+      ...parts,
+      clock,
+      disk,
+      holdsLog,
+      failpoints,
+    });
     this.leases = new LeaseLoop({
       ...parts,
       clock,
+      failpoints,
       lessor: state.lessor,
       checkpoints: config.leaseCheckpoint,
       propose: (kind, request, callback) => propose(kind, request, callback, state.auth.isEnabled ? root() : undefined),

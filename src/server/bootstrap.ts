@@ -10,6 +10,7 @@
  * it, and those beyond the consistent index are applied. Source: etcd server/etcdserver/bootstrap.go.
  */
 import { join } from "node:path";
+import { failpointsOff } from "../base/failpoints.ts";
 import { formatId, type Member as ClusterMember } from "../membership/member.ts";
 import { Membership } from "../membership/membership.ts";
 import type { MemberTable } from "../membership/member-table.ts";
@@ -238,6 +239,7 @@ function openBackend({ config, platform, dirs, onFatal }: Context): Promise<Back
     batchLimit: config.backendBatchLimit,
     pageCacheBytes: config.pageCacheBytes,
     noSync: config.unsafeNoFsync,
+    failpoints: platform.failpoints ?? failpointsOff,
     onFatal,
   });
 }
@@ -286,7 +288,8 @@ async function defragmentIfWorthIt(backend: Backend, thresholdMegabytes: number,
 
 function walOptions({ config, platform, walMetrics }: Context): WalOptions {
   const log = platform.log.withCaller("storage/wal/wal.ts");
-  return { clock: platform.clock, log, noSync: config.unsafeNoFsync, observer: walMetrics };
+  const { clock, failpoints = failpointsOff } = platform;
+  return { clock, log, noSync: config.unsafeNoFsync, observer: walMetrics, failpoints };
 }
 
 function idFields(ids: { readonly memberId: bigint; readonly clusterId: bigint }): Record<string, string> {

@@ -3,6 +3,7 @@
  * out and in, and the answers it gives to its peers. Made by `EtcdMember`, which is the side that clients see.
  */
 import { peerDial } from "./peer-dial.ts";
+import { type Failpoint, failpointsOff } from "../base/failpoints.ts";
 import { nobody } from "../auth/caller.ts";
 import { bareToken } from "../auth/tokens.ts";
 import { formatId, type Member as ClusterMember } from "../membership/member.ts";
@@ -62,7 +63,7 @@ export class ClusterSide {
 
   constructor(parts: ClusterSideParts) {
     const { config, platform, log, bootstrapped, state, applier, node, handlers } = parts;
-    const { clock, disk } = platform;
+    const { clock, disk, failpoints = failpointsOff } = platform;
     const { memberId, clusterId, dirs, wal } = bootstrapped;
     const { membership, backend } = state;
     this.#parts = parts;
@@ -84,7 +85,7 @@ export class ClusterSide {
       handlers,
     });
     const { onInstalled } = parts;
-    this.install = new SnapshotInstall({ state, dirs, disk, wal, log, applier, onInstalled });
+    this.install = new SnapshotInstall({ state, dirs, disk, wal, log, applier, failpoints, onInstalled });
     this.#leaderRequests = new LeaderRequests({
       membership,
       clock,
@@ -161,9 +162,12 @@ export class ClusterSide {
 
   /** What is left of a lease; the leader knows. @throws {EtcdError} by rejection: `leaseNotFound` and reasons of waiting. */
   leaseTimeToLive(id: bigint, withKeys: boolean): Promise<LeaseRemaining> {
-    const { state, config } = this.#parts;
+    const { state, config, platform } = this.#parts;
     return this.#leaderRequests.send({
-      answerHere: () => (state.lessor.isPrimary ? this.#leaseTimeToLiveHere(id, withKeys) : undefined),
+      answerHere: () => {
+        if (!state.lessor.isPrimary) return undefined;
+        return this.#leaseTimeToLiveHere(id, withKeys, platform.failpoints?.beforeLookupWhenLeaseTimeToLive);
+      },
       ask: (url) => this.#client.leaseTimeToLive(url, id, withKeys, requestTimeoutMs(config)),
       isAnswer: ({ reason }) => reason === "leaseNotFound",
     });
@@ -190,8 +194,9 @@ export class ClusterSide {
     return undefined;
   }
 
-  async #leaseTimeToLiveHere(id: bigint, withKeys: boolean): Promise<LeaseRemaining> {
+  async #leaseTimeToLiveHere(id: bigint, withKeys: boolean, point: Failpoint | undefined): Promise<LeaseRemaining> {
     await this.#waitApplied();
+    await point?.pass();
     const { lessor } = this.#parts.state;
     const lease = lessor.lookup(id);
     if (lease === undefined) throw new EtcdError("leaseNotFound");
@@ -238,7 +243,8 @@ export class ClusterSide {
         if (renewed === "expired") throw new EtcdError("leaseNotFound");
         return renewed.ttlSeconds;
       },
-      leaseTimeToLive: (id, withKeys) => this.#leaseTimeToLiveHere(id, withKeys),
+      leaseTimeToLive: (id, withKeys) =>
+        this.#leaseTimeToLiveHere(id, withKeys, platform.failpoints?.beforeLookupWhenForwardLeaseTimeToLive),
       hashKv: (revision) => hashKv({ store: state.store, clock: platform.clock }, revision),
       downgradeEnabled: async () => {
         await new Promise<void>((resolve, reject) => {

@@ -4,6 +4,7 @@
  *     start   state (leases, store, alarms) ► raft, peers ► replay ► leader ► publish own attributes ► ready
  *     stop    hand leadership over ► refuse new requests ► finish what is in the log ► peers, raft, WAL ► backend
  */
+import { failpointsOff } from "../base/failpoints.ts";
 import type { Histogram } from "../base/histogram.ts";
 import { formatId } from "../membership/member.ts";
 import type { AlarmStore } from "../alarm/alarm-store.ts";
@@ -164,7 +165,13 @@ export class EtcdMember implements Member {
     });
     this.raft = new RaftView(node, this.#applier, this.membership);
     this.#loop = new RaftLoop(
-      { node, storage: bootstrapped.storage, wal: bootstrapped.wal, clock },
+      {
+        node,
+        storage: bootstrapped.storage,
+        wal: bootstrapped.wal,
+        clock,
+        failpoints: platform.failpoints ?? failpointsOff,
+      },
       {
         beforeReady: (nowMs) => this.#beforeReady(nowMs),
         applyEntry: (entry) => this.#applier.apply(entry),
@@ -251,7 +258,9 @@ export class EtcdMember implements Member {
       activePeers: () => this.#cluster.peers.activeCount,
       isOver: () => this.#state === "stopping",
     });
-    this.#publish();
+    const before = this.platform.failpoints?.beforePublishing?.pass();
+    if (before === undefined) this.#publish();
+    else void before.then(() => this.#unlessStopping(() => this.#publish()));
     this.#loop.schedule();
   }
 

@@ -1,3 +1,4 @@
+import { failpointsOff } from "../base/failpoints.ts";
 import { beforeEach, expect, test } from "vitest";
 import { ManualClock } from "../../test/support/manual-clock.ts";
 import { MemoryBackend } from "../../test/support/memory-backend.ts";
@@ -42,6 +43,7 @@ beforeEach(() => {
     clock,
     log: createStderrLogger("fatal"),
     checkpoints: true,
+    failpoints: failpointsOff,
     forward: (id, renewHere) => {
       forwarded.push(id);
       return answerForwarded(renewHere);

@@ -6,6 +6,7 @@
  * that it still leads: a leader that was stopped for a while must not revoke what the next one has kept alive.
  * Source: etcd server/lease/lessor.go and `revokeExpiredLeases`, `LeaseRenew` in server/etcdserver.
  */
+import type { FailpointSlots } from "../base/failpoints.ts";
 import type { Lessor } from "../lease/lessor.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -26,6 +27,7 @@ export interface LeaseLoopParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly checkpoints: boolean;
+  readonly failpoints: FailpointSlots;
   /** Renews at the primary, wherever it is. @param renewHere - once it is here. */
   readonly forward: (id: bigint, renewHere: () => Promise<number>) => Promise<number>;
   /** Proposes in the member's own name: it may revoke any lease. */
@@ -74,6 +76,7 @@ export class LeaseLoop {
     }
     const known = lessor.lookup(id);
     if (known === undefined) return callback(new EtcdError("leaseNotFound"), 0);
+    this.#parts.failpoints.beforeCheckpointInLeaseRenew?.hit();
     // What is left counts from the last checkpoint; a renewal puts the whole time back, for the next leader as well.
     if (this.#parts.checkpoints && known.remainingTtlSeconds > 0) this.#checkpoint([{ ID: id, remainingTTL: 0n }]);
     const renewed = lessor.renew(id, nowMs);

@@ -19,6 +19,7 @@
  * Storage work is asynchronous as etcd-io/raft's `AsyncStorageWrites` describes it; own acknowledgements count only
  * after the sync, and only what is in our own WAL is applied.
  */
+import type { FailpointSlots } from "../base/failpoints.ts";
 import type { MemoryStorage } from "../raft/memory-storage.ts";
 import type { RawNode } from "../raft/raw-node.ts";
 import type { Ready } from "../raft/ready.ts";
@@ -27,6 +28,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { Wal } from "../storage/wal/wal.ts";
 import {
   type Entry,
+  EntryType,
   LOCAL_APPEND_THREAD,
   LOCAL_APPLY_THREAD,
   type Message,
@@ -42,6 +44,7 @@ export interface RaftLoopParts {
   readonly storage: MemoryStorage;
   readonly wal: Wal;
   readonly clock: Clock;
+  readonly failpoints: FailpointSlots;
 }
 
 /** What the member does on what happens here. All run inside a turn of the loop. */
@@ -76,6 +79,7 @@ export class RaftLoop {
   readonly #storage: MemoryStorage;
   readonly #wal: Wal;
   readonly #clock: Clock;
+  readonly #failpoints: FailpointSlots;
   readonly #handlers: RaftLoopHandlers;
   readonly #applying: Applying[] = [];
   /** Storage work that came behind a snapshot which is being installed; undefined while there is none. */
@@ -84,6 +88,9 @@ export class RaftLoop {
   #installedIndex = 0;
   #outbox: Message[] = [];
   #leaderId = NONE;
+  /** A failpoint holds applying before the entry of this index. */
+  #isHeld = false;
+  #heldIndex = 0;
   #isScheduled = false;
   #isStopped = false;
   #savesInFlight = 0;
@@ -94,6 +101,7 @@ export class RaftLoop {
     this.#storage = parts.storage;
     this.#wal = parts.wal;
     this.#clock = parts.clock;
+    this.#failpoints = parts.failpoints;
     this.#handlers = handlers;
   }
 
@@ -168,6 +176,8 @@ export class RaftLoop {
 
   #sendOutbox(): void {
     if (this.#outbox.length === 0) return;
+    const { raftBeforeLeaderSend, raftBeforeFollowerSend } = this.#failpoints;
+    (this.#node.isLeader ? raftBeforeLeaderSend : raftBeforeFollowerSend)?.hit();
     const messages = this.#outbox;
     this.#outbox = [];
     this.#handlers.send(messages);
@@ -181,12 +191,15 @@ export class RaftLoop {
 
   #save({ responses }: Message, { entries, hardState, mustSync }: Ready): void {
     this.#savesInFlight++;
+    this.#failpoints.raftBeforeSave?.hit();
     this.#wal.save(hardState, entries, mustSync, (error) => {
       this.#savesInFlight--;
       if (error !== undefined) this.#fail(error);
       if (this.#isStopped) return this.#checkSaved();
+      this.#failpoints.raftAfterSave?.hit();
       this.#storage.append(entries);
       if (hardState !== undefined) this.#storage.setHardState(hardState);
+      this.#failpoints.raftBeforeAdvance?.hit();
       for (const response of responses) this.#deliver(response);
       if (responses.length > 0) this.schedule();
     });
@@ -221,20 +234,24 @@ export class RaftLoop {
     if (this.#isStopped) return;
     await this.#handlers.installSnapshot(snapshot);
     this.#installedIndex = snapshot.metadata.index;
+    this.#failpoints.raftBeforeApplySnap?.hit();
     this.#storage.applySnapshot(snapshot);
+    this.#failpoints.raftAfterApplySnap?.hit();
     this.#storage.append(entries);
     if (hardState !== undefined) this.#storage.setHardState(hardState);
   }
 
   /** Applies for one slice; false when something is left. At least one entry is applied. */
   #applySlice(): boolean {
-    if (this.#applying.length === 0 || this.#behindSnapshot !== undefined) return true;
+    if (this.#applying.length === 0 || this.#behindSnapshot !== undefined || this.#isHeld) return true;
     let nowMs = this.#clock.monotonic();
     const deadlineMs = nowMs + APPLY_SLICE_MS;
     for (let applying = this.#applying[0]; applying !== undefined; applying = this.#applying[0]) {
       const { entries, responses } = applying.message;
       while (applying.next < entries.length) {
-        const entry = entries[applying.next++];
+        const entry = entries[applying.next];
+        if (this.#isHeldBefore(entry)) return true;
+        applying.next++;
         if (entry.index <= this.#installedIndex) continue;
         this.#handlers.applyEntry(entry);
         const startedMs = nowMs;
@@ -246,6 +263,20 @@ export class RaftLoop {
       for (const response of responses) this.#deliver(response);
       this.#handlers.afterApply();
     }
+    return true;
+  }
+
+  /** A failpoint is passed once before each entry, and may hold it and all behind it. */
+  #isHeldBefore({ type, index }: Entry): boolean {
+    const { beforeApplyOneEntryNormal, beforeApplyOneConfChange } = this.#failpoints;
+    const point = type === EntryType.Normal ? beforeApplyOneEntryNormal : beforeApplyOneConfChange;
+    if (point === undefined || index === this.#heldIndex) return false;
+    this.#heldIndex = index;
+    this.#isHeld = true;
+    void point.pass().then(() => {
+      this.#isHeld = false;
+      this.schedule();
+    });
     return true;
   }
 

@@ -8,6 +8,7 @@
  * Source: etcd server/etcdserver/server.go, `applySnapshot`.
  */
 import { join } from "node:path";
+import type { FailpointSlots } from "../base/failpoints.ts";
 import { CorruptionError } from "../base/corruption.ts";
 import type { Disk } from "../platform/disk.ts";
 import type { Logger } from "../platform/logger.ts";
@@ -25,6 +26,7 @@ export interface SnapshotInstallParts {
   readonly wal: Wal;
   readonly log: Logger;
   readonly applier: EntryApplier;
+  readonly failpoints: FailpointSlots;
   /** In the turn in which the state has become that of the snapshot. `revisionBefore` is the store's until then. */
   readonly onInstalled: (index: number, revisionBefore: number) => void;
 }
@@ -38,22 +40,27 @@ export class SnapshotInstall {
 
   /** Writes the snapshot file, then its record into the WAL. */
   async save(snapshot: Snapshot): Promise<void> {
-    const { disk, dirs, wal } = this.#parts;
+    const { disk, dirs, wal, failpoints } = this.#parts;
     const { index, term, confState } = snapshot.metadata;
+    await failpoints.raftBeforeSaveSnap?.pass();
     await saveSnapshot(disk, dirs.snapDir, snapshot);
+    await failpoints.raftBeforeWALSaveSnaphot?.pass();
     await new Promise<void>((resolve, reject) => {
       wal.saveSnapshot({ index, term, confState }, (error) => (error === undefined ? resolve() : reject(error)));
     });
+    await failpoints.raftAfterSaveSnap?.pass();
   }
 
   /** @throws {CorruptionError} by rejection: the database is not there, or not of this snapshot. */
   async install({ metadata }: Snapshot): Promise<void> {
-    const { state, dirs, disk, wal, log, applier, onInstalled } = this.#parts;
+    const { state, dirs, disk, wal, log, applier, failpoints, onInstalled } = this.#parts;
     const fields = { "current-applied-index": applier.appliedIndex, "incoming-leader-snapshot-index": metadata.index };
     const path = join(dirs.snapDir, snapshotDatabaseName(metadata.index));
     log.info("applying snapshot", { ...fields, "incoming-leader-snapshot-term": metadata.term });
     if (!disk.exists(path)) throw new CorruptionError({ path }, "the database of a received snapshot is not there");
+    await failpoints.applyBeforeOpenSnapshot?.pass();
     await state.backend.replaceBy(path, () => {
+      failpoints.applyAfterOpenSnapshot?.hit();
       state.consistentIndex.reload();
       const { index } = state.consistentIndex;
       if (index < metadata.index) {
@@ -72,6 +79,7 @@ export class SnapshotInstall {
       onInstalled(metadata.index, revisionBefore);
     });
     wal.releaseTo(metadata.index);
+    await failpoints.raftAfterWALRelease?.pass();
     log.info("applied snapshot", fields);
   }
 }

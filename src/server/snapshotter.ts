@@ -12,6 +12,7 @@
  * Source: etcd server/etcdserver/server.go (`snapshotIfNeededAndCompactRaftLog`).
  */
 import { join } from "node:path";
+import type { FailpointSlots } from "../base/failpoints.ts";
 import type { Membership } from "../membership/membership.ts";
 import type { MemoryStorage } from "../raft/memory-storage.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
@@ -45,6 +46,7 @@ export interface SnapshotterParts {
   readonly applier: EntryApplier;
   /** True while a member that got a snapshot goes on from the log in memory. */
   readonly holdsLog: () => boolean;
+  readonly failpoints: FailpointSlots;
   /** A snapshot or purge failed: the member cannot go on. */
   readonly fatal: (error: Error) => void;
 }
@@ -112,7 +114,7 @@ export class Snapshotter {
   }
 
   async #save(snapshot: Snapshot, committed: Promise<void>): Promise<void> {
-    const { config, dirs, disk, clock, log, wal, fatal } = this.#parts;
+    const { config, dirs, disk, clock, log, wal, failpoints, fatal } = this.#parts;
     const { index, term, confState } = snapshot.metadata;
     const lastIndex = this.#diskIndex;
     this.#diskIndex = index;
@@ -124,6 +126,7 @@ export class Snapshotter {
     try {
       await committed;
       await saveSnapshot(disk, dirs.snapDir, snapshot, { clock, metrics: this.metrics });
+      await failpoints.raftBeforeWALSaveSnaphot?.pass();
       await new Promise<void>((resolve, reject) => {
         wal.saveSnapshot({ index, term, confState }, (error) => (error === undefined ? resolve() : reject(error)));
       });

@@ -1,4 +1,5 @@
 /** The replicated state of a member, opened from its database: what applying entries changes. */
+import { failpointsOff } from "../base/failpoints.ts";
 import { AlarmStore } from "../alarm/alarm-store.ts";
 import { Lessor } from "../lease/lessor.ts";
 import { AuthStore } from "../auth/auth-store.ts";
@@ -58,6 +59,7 @@ export function openState(
     compactionBatchRows: config.compactionBatchLimit,
     hashSeed: { low: random.uint32(), high: random.uint32() },
     warn: (message, fields) => storeLog.warn(message, fields),
+    failpoints: platform.failpoints ?? failpointsOff,
   });
   storeLog.info("kvstore restored", { "current-rev": store.currentRevision });
   const quota = new Quota(backend, config.quotaBackendBytes);

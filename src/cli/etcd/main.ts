@@ -1,9 +1,11 @@
 /** `etcd`: from the command line to a running member, and its end. */
 import { readFileSync } from "node:fs";
+import type { Failpoints } from "../../base/failpoints.ts";
 import type { Logger } from "../../platform/logger.ts";
-import { createNodePlatform, createStderrLogger } from "../../platform/node/index.ts";
+import { createNodePlatform, createStderrLogger, failpointsOfProcess } from "../../platform/node/index.ts";
 import { FileUrlError } from "./config-file.ts";
 import { ShadowedVariableError } from "./environment.ts";
+import { serveFailpoints } from "./failpoint-control.ts";
 import { help, usage } from "./help.ts";
 import { createLogger, UnknownLevelError } from "./logging.ts";
 import { notifyReady } from "./notify.ts";
@@ -25,7 +27,8 @@ async function main(args: readonly string[]): Promise<void> {
     );
   }
   for (const warning of settings.warnings) log.warn(warning);
-  const platform = createNodePlatform({ log });
+  const failpoints = readFailpoints(log);
+  const platform = createNodePlatform({ log, ...(failpoints === undefined ? {} : { failpoints: failpoints.slots }) });
   const fail = (error: Error): void => {
     log.fatal("the member stops: what it was told to keep could not be kept", { error });
     process.exit(exitCodes.failed);
@@ -40,6 +43,8 @@ async function main(args: readonly string[]): Promise<void> {
   // starts, or waits for the lock of its directory, has acknowledged nothing and may just go.
   stopOnSignals(log, async () => running?.stop());
   try {
+    const { GOFAIL_HTTP: address = "" } = process.env;
+    if (failpoints !== undefined && address !== "") await serveFailpoints(failpoints, address, platform);
     running = await runMember({ settings, platform, onFatal: fail, onRemoved: leave });
     notifyReady(log);
   } catch (error) {
@@ -66,6 +71,15 @@ function readSettings(args: readonly string[]): Settings {
     return resolveSettings(parsed, { environment: process.env, log, readFile: readText });
   } catch (error) {
     process.exit(reportBadSettings(log, error));
+  }
+}
+
+function readFailpoints(log: Logger): Failpoints | undefined {
+  try {
+    return failpointsOfProcess(process.env);
+  } catch (error) {
+    log.fatal("GOFAIL_FAILPOINTS cannot be read", { error: asError(error) });
+    process.exit(exitCodes.failed);
   }
 }
 

@@ -1,8 +1,10 @@
 /** The database of a member that does not run, opened for changing. */
 import { join } from "node:path";
+import { failpointsOff } from "../../base/failpoints.ts";
 import { Backend } from "../../storage/backend/backend.ts";
 import { NodeClock } from "../../platform/node/clock.ts";
 import { NodeDisk } from "../../platform/node/disk.ts";
+import { failpointsOfProcess } from "../../platform/node/failpoints.ts";
 import type { Disk } from "../../platform/disk.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { Terminal } from "../shared/terminal.ts";
@@ -40,7 +42,8 @@ export async function openStoppedMember(
     terminal.error.write(`waiting for etcd to close and release its lock on "${path}".${next}\n`);
   }, lockHintMs);
   try {
-    const backend = await Backend.open(disk, clock, log, path);
+    const failpoints = failpointsOfProcess(process.env)?.slots ?? failpointsOff;
+    const backend = await Backend.open(disk, clock, log, path, { failpoints });
     return { disk, log, backend, walDir: join(dataDir, "member", "wal"), snapDir };
   } finally {
     timer.cancel();

@@ -2,6 +2,7 @@
  * The virtual binding of the platform: everything a member touches, under the control of a test and of one seed. The
  * drive outlives the process: after a crash the next process mounts the same drive.
  */
+import type { FailpointSlots } from "../../base/failpoints.ts";
 import type { Logger } from "../logger.ts";
 import type { Platform } from "../platform.ts";
 import { VirtualDisk } from "./disk.ts";
@@ -20,6 +21,7 @@ export interface VirtualPlatformOptions {
   readonly host: string;
   readonly seed: number;
   readonly log: Logger;
+  readonly failpoints?: FailpointSlots;
 }
 
 export interface VirtualPlatform extends Platform {
@@ -30,7 +32,7 @@ export interface VirtualPlatform extends Platform {
 
 /** The platform of one process. When it dies, stop its clock; the drive of a crash is already dead to it. */
 export function createVirtualPlatform(options: VirtualPlatformOptions): VirtualPlatform {
-  const { scheduler, drive, internet, host, seed, log } = options;
+  const { scheduler, drive, internet, host, seed, log, failpoints } = options;
   const clock = new VirtualClock(scheduler);
   return {
     clock,
@@ -38,5 +40,6 @@ export function createVirtualPlatform(options: VirtualPlatformOptions): VirtualP
     disk: new VirtualDisk(drive, clock),
     network: internet.join(host, clock),
     log,
+    ...(failpoints === undefined ? {} : { failpoints }),
   };
 }

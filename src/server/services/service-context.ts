@@ -73,6 +73,7 @@ export class ServiceContext {
 
   /** Whether the call may go on; it has failed otherwise. */
   admit(call: AnyCall, kind: "unary" | "stream"): boolean {
+    this.member.platform.failpoints?.afterIsMemberExist?.hit();
     if (this.member.raft.isLearner && !learnerMethods.has(call.path)) {
       this.fail(call, new EtcdError("notSupportedForLearner"));
       return false;

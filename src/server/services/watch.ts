@@ -109,6 +109,7 @@ class WatchSession implements WatchSink {
     const settings = this.#settings.get(watcher.id);
     if (settings === undefined) return;
     settings.hasNews = true;
+    this.#context.member.platform.failpoints?.beforeSendWatchResponse?.hit();
     if (settings.fragment) this.#sendFragments(watcher.id, revision, events);
     else this.#send({ watchId: watcher.id, events }, revision);
   }

@@ -13,8 +13,9 @@
 import { assert } from "../../base/assert.ts";
 import { CorruptionError } from "../../base/corruption.ts";
 import { updateCrc32c } from "../../base/crc32c.ts";
+import { type Failpoint, type FailpointSlots, failpointsOff } from "../../base/failpoints.ts";
 import type { Clock, Timer } from "../../platform/clock.ts";
-import type { Disk } from "../../platform/disk.ts";
+import { type Disk, DiskError } from "../../platform/disk.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { BucketError } from "../bbolt/bucket.ts";
 import { BoltDb, type BoltOptions, DatabaseLockedError } from "../bbolt/db.ts";
@@ -53,6 +54,7 @@ export interface BackendOptions {
   readonly readOnly?: boolean;
   /** A write or sync failed: what was not durable may never be. The process must stop. */
   readonly onFatal?: (error: Error) => void;
+  readonly failpoints?: FailpointSlots;
 }
 
 const batchIntervalMsDefault = 100;
@@ -76,6 +78,7 @@ export class Backend implements BackendReader {
   readonly #log: Logger;
   readonly #path: string;
   readonly #options: BackendOptions;
+  readonly #failpoints: FailpointSlots;
   readonly #batchLimit: number;
   readonly #bufferBytesMax: number;
   readonly #ticker: Timer | undefined;
@@ -110,6 +113,7 @@ export class Backend implements BackendReader {
     this.#log = log;
     this.#path = path;
     this.#options = options;
+    this.#failpoints = options.failpoints ?? failpointsOff;
     this.#batchLimit = options.batchLimit ?? batchLimitDefault;
     this.#bufferBytesMax = options.bufferBytesMax ?? bufferBytesMaxDefault;
     this.#db = db;
@@ -198,7 +202,7 @@ export class Backend implements BackendReader {
   commit(): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     if (this.#running === undefined && !this.#defragmenting) {
-      this.#hook();
+      this.#runHook();
       if (!this.#hasWrites()) return Promise.resolve();
     }
     const durable = new Promise<void>((resolve, reject) => {
@@ -456,8 +460,14 @@ export class Backend implements BackendReader {
 
   #startWithHook(): void {
     if (this.#running !== undefined || this.#defragmenting || this.#failure !== undefined || this.#closed) return;
-    this.#hook();
+    this.#runHook();
     this.#startCommit();
+  }
+
+  #runHook(): void {
+    this.#failpoints.commitBeforePreCommitHook?.hit();
+    this.#hook();
+    this.#failpoints.commitAfterPreCommitHook?.hit();
   }
 
   /** Closes the batch, and merges it beside new writes. */
@@ -480,10 +490,16 @@ export class Backend implements BackendReader {
     const pace = new LoopPace(this.#clock);
     // Let the turn that closed the batch end first.
     await pace.turn();
+    const { beforeStartDBTxn, afterStartDBTxn } = this.#failpoints;
+    if (beforeStartDBTxn !== undefined) await beforeStartDBTxn.pass();
     const tx = this.#db.begin(true);
+    if (afterStartDBTxn !== undefined) await afterStartDBTxn.pass();
     for (const stage of this.#committing.toReversed()) await mergeStage(tx, stage, pace);
     const merged = this.#clock.monotonic();
+    const { beforeCommit, afterCommit } = this.#failpoints;
+    if (beforeCommit !== undefined) await beforeCommit.pass();
     await tx.commit(pace);
+    if (afterCommit !== undefined) await afterCommit.pass();
     const ended = this.#clock.monotonic();
     this.metrics.mergeSeconds.observe((merged - started) / 1000);
     this.metrics.writeSeconds.observe((ended - merged) / 1000);
@@ -508,7 +524,7 @@ export class Backend implements BackendReader {
     }
     const called = this.#waiters.length > 0;
     if (!called && this.#current.operations < this.#batchLimit && this.#sealed.length < sealedStagesMax) return;
-    this.#hook();
+    this.#runHook();
     if (this.#hasWrites()) this.#startCommit();
     else {
       for (const { resolve } of this.#waiters) resolve();
@@ -528,12 +544,17 @@ export class Backend implements BackendReader {
 
   /** @returns the dense copy, which has taken the place of the file (and its lock). */
   async #copyFile(): Promise<BoltDb> {
+    const { defragOpenFileError, defragBeforeCopy, defragdbFail, defragBeforeRename } = this.#failpoints;
     const temporary = this.#temporaryPath();
+    await failAt(defragOpenFileError, temporary);
     // Nothing needs to be durable before the copy is whole.
     const copy = BoltDb.open(this.#disk, temporary, { ...boltOptions(this.#options, 0), noSync: true });
     try {
+      await failAt(defragBeforeCopy, temporary);
+      await failAt(defragdbFail, temporary);
       await copyDatabase(this.#db, copy, new LoopPace(this.#clock));
       if (this.#options.noSync !== true) await copy.startSyncing();
+      await failAt(defragBeforeRename, temporary);
     } catch (error) {
       copy.close();
       this.#disk.remove(temporary);
@@ -568,6 +589,12 @@ class BackendView extends LayeredReader implements PinnedView {
     this.#released = true;
     this.#onRelease();
   }
+}
+
+/** An injected failure of a step, which the text names. */
+async function failAt(point: Failpoint | undefined, path: string): Promise<void> {
+  const text = await point?.pass();
+  if (text !== undefined) throw new DiskError("EIO", path, text);
 }
 
 function boltOptions(options: BackendOptions, mmapSize: number): BoltOptions {

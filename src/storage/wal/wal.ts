@@ -24,6 +24,7 @@ import { dirname, join } from "node:path";
 import { assert } from "../../base/assert.ts";
 import { CorruptionError } from "../../base/corruption.ts";
 import { formatDuration } from "../../base/duration.ts";
+import { type FailpointSlots, failpointsOff } from "../../base/failpoints.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { type Disk, DiskError, type DiskFile } from "../../platform/disk.ts";
 import type { Logger } from "../../platform/logger.ts";
@@ -53,6 +54,7 @@ export interface WalOptions {
   /** Length at which a segment is full; {@link SEGMENT_SIZE} outside of tests. */
   readonly segmentSize?: number;
   readonly observer?: WalObserver;
+  readonly failpoints?: FailpointSlots;
 }
 
 /** For metrics. Called after the fact, cheaply. */
@@ -391,10 +393,12 @@ export class Wal {
   }
 
   async #sync(file: DiskFile): Promise<void> {
-    const { clock, log, noSync, observer } = this.#options;
+    const { clock, log, noSync, observer, failpoints = failpointsOff } = this.#options;
     if (noSync === true) return;
     const startedMs = clock.monotonic();
+    if (failpoints.walBeforeSync !== undefined) await failpoints.walBeforeSync.pass();
     await file.datasync();
+    if (failpoints.walAfterSync !== undefined) await failpoints.walAfterSync.pass();
     const tookMs = clock.monotonic() - startedMs;
     observer?.synced(tookMs);
     if (tookMs > SLOW_SYNC_MS) {
