@@ -19,6 +19,8 @@ export function startCampaign(raft: Raft, kind: CampaignKind): void {
     raft.logger.debug(`${id} ignoring MsgHup because already leader`);
   } else if (!raft.promotable) {
     raft.logger.warn(`${id} is unpromotable and can not campaign`);
+  } else if (raft.holdsCampaigns) {
+    raft.logger.info(`${id} does not campaign at term ${raft.term} while it is held back`);
   } else if (hasUnappliedConfChange(raft)) {
     raft.logger.warn(
       `${id} cannot campaign at term ${raft.term} since there are still pending configuration changes to apply`,

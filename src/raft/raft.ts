@@ -54,6 +54,8 @@ export class Raft {
   lead: bigint = NONE;
   role: Role = "follower";
   isLearner = false;
+  /** No campaign begins meanwhile: see `RawNode.holdCampaigns`. */
+  holdsCampaigns = false;
 
   /** To be sent at once. None is for this node. */
   messages: Message[] = [];

@@ -168,6 +168,22 @@ export class RawNode {
     this.#stepLocal(createMessage(MessageType.ForgetLeader, NONE));
   }
 
+  /**
+   * A leader becomes a follower of its own term that knows no leader, as after a failed quorum check: the others find a
+   * new one after their election timeout. Nothing happens on who does not lead. Not in etcd-io/raft.
+   */
+  resign(): void {
+    if (this.isLeader) this.#raft.becomeFollower(this.#raft.term, NONE);
+  }
+
+  /**
+   * While held, this node begins no campaign: neither when time is up nor when a leader hands over to it. It still votes
+   * and follows. Not in etcd-io/raft.
+   */
+  holdCampaigns(held: boolean): void {
+    this.#raft.holdsCampaigns = held;
+  }
+
   /** The last message to `id` could not be sent. */
   reportUnreachable(id: bigint): void {
     this.#stepAbout(MessageType.Unreachable, id, false);

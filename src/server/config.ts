@@ -177,3 +177,8 @@ const REQUEST_TIMEOUT_BASE_MS = 5_000;
 export function requestTimeoutMs(config: MemberConfig): number {
   return REQUEST_TIMEOUT_BASE_MS + 2 * config.electionTimeoutMs;
 }
+
+/** Ticks of the raft core in an election timeout; there is one each heartbeat interval. */
+export function electionTicksOf({ electionTimeoutMs, heartbeatIntervalMs }: MemberConfig): number {
+  return Math.round(electionTimeoutMs / heartbeatIntervalMs);
+}

@@ -24,18 +24,21 @@ import type { Backend } from "../storage/backend/backend.ts";
 import { EtcdError, type ReasonName } from "../wire/errors.ts";
 import { ClusterMemberAttrSetRequest } from "../wire/gen/membershippb/membership.ts";
 import type { RequestKind } from "../wire/hot/raft-request.ts";
-import { type ConfChange, NONE } from "../wire/raft/types.ts";
+import { type ConfChange, type Entry, type Message, NONE } from "../wire/raft/types.ts";
 import { ApplyDurations } from "./apply/apply-durations.ts";
 import { AppliedWait } from "./applied-wait.ts";
 import { Applier } from "./apply/applier.ts";
 import { EntryApplier } from "./apply/entry-applier.ts";
+import { warnOfSlowApply } from "./apply/slow-apply.ts";
 import { MembershipApplier } from "./apply/membership-applier.ts";
 import type { Passwords } from "./auth/passwords.ts";
 import type { Bootstrapped } from "./bootstrap.ts";
 import { Background } from "./background.ts";
 import { ClusterSide } from "./cluster-side.ts";
-import { type MemberConfig, requestTimeoutMs } from "./config.ts";
+import { electionTicksOf, type MemberConfig, requestTimeoutMs } from "./config.ts";
+import { DiskStall, type DiskStallCounters } from "./disk-stall.ts";
 import { advanceFirstElection } from "./first-election.ts";
+import { HeartbeatWatch } from "./heartbeat-watch.ts";
 import { RequestIds } from "./ids.ts";
 import type { RenewCallback } from "./lease-loop.ts";
 import type { MemberChanges } from "./member-changes.ts";
@@ -90,6 +93,8 @@ export class EtcdMember implements Member {
   readonly #proposals: Proposals;
   readonly #reads: ReadIndex;
   readonly #loop: RaftLoop;
+  readonly #heartbeats: HeartbeatWatch;
+  readonly #diskStall: DiskStall;
   readonly #applier: EntryApplier;
   readonly #cluster: ClusterSide;
   readonly #background: Background;
@@ -175,16 +180,25 @@ export class EtcdMember implements Member {
       {
         beforeReady: (nowMs) => this.#beforeReady(nowMs),
         applyEntry: (entry) => this.#applier.apply(entry),
-        entryApplied: (tookMs) => this.#onEntryApplied(tookMs),
+        entryApplied: (entry, tookMs) => this.#onEntryApplied(entry, tookMs),
         afterApply: () => this.#afterApply(),
         readConfirmed: (context, index) => this.#onReadConfirmed(context, index),
         leaderChanged: (leaderId) => this.#onLeaderChanged(leaderId),
-        send: (messages) => this.#cluster.peers.send(messages),
+        send: (messages) => this.#send(messages),
         saveSnapshot: (snapshot) => this.#cluster.install.save(snapshot),
         installSnapshot: (snapshot) => this.#cluster.install.install(snapshot),
         fatal: (error) => this.fail(error),
       },
     );
+    this.#heartbeats = new HeartbeatWatch(config.heartbeatIntervalMs, log);
+    this.#diskStall = new DiskStall({
+      node,
+      log,
+      electionTicks: electionTicksOf(config),
+      saves: this.#loop,
+      voters: () => this.membership.voters(),
+      isConnected: (id) => this.#cluster.peers.activeSince(id) !== undefined,
+    });
     const propose = this.propose.bind(this);
     const { memberId, alarms } = this;
     this.#spaceAlarm = new SpaceAlarm({ memberId, alarms, quotaBytes: this.quota.limitBytes, log, propose });
@@ -294,11 +308,16 @@ export class EtcdMember implements Member {
       proposalsPending: this.#proposals.count,
       proposalsFailed: this.#proposals.failed,
       slowApplies: this.#slowApplies,
+      heartbeatsLate: this.#heartbeats.late,
       slowReadIndexes: this.#reads.slow,
       readIndexesFailed: this.#reads.failed,
       leaseExpired: this.#background.leases.expired,
       snapshotsSaved: this.#background.snapshotter.saved,
     };
+  }
+
+  get diskStalls(): DiskStallCounters {
+    return this.#diskStall.counters;
   }
 
   get snapMetrics(): SnapMetrics {
@@ -433,7 +452,13 @@ export class EtcdMember implements Member {
     const nowMs = this.platform.clock.monotonic();
     this.#proposals.expire(nowMs, (startedMs) => this.#timeoutReason(startedMs));
     this.#reads.tick(nowMs);
+    this.#diskStall.tick();
     this.#loop.tick();
+  }
+
+  #send(messages: readonly Message[]): void {
+    this.#heartbeats.sending(messages, this.platform.clock.monotonic());
+    this.#cluster.peers.send(messages);
   }
 
   /** A proposal made shortly before the present leader was elected was probably lost with the one before. */
@@ -484,6 +509,7 @@ export class EtcdMember implements Member {
   }
 
   #onLeaderChanged(leaderId: bigint): void {
+    this.#heartbeats.reset();
     if (leaderId === this.memberId) {
       this.#electedMs = this.platform.clock.monotonic();
     } else {
@@ -506,17 +532,13 @@ export class EtcdMember implements Member {
     clock.nextTurn(() => this.#unlessStopping(() => this.#background.versions.check()));
   }
 
-  #onEntryApplied(tookMs: number): void {
-    const { lastRequest, appliedIndex } = this.#applier;
+  #onEntryApplied(entry: Entry, tookMs: number): void {
+    const { lastRequest } = this.#applier;
     if (lastRequest.kind !== "") this.#durations.observe(lastRequest.kind, lastRequest.hasSucceeded, tookMs / 1000);
-    if (tookMs < this.config.warningApplyDurationMs) return;
+    const { warningApplyDurationMs: expectedMs } = this.config;
+    if (tookMs <= expectedMs || lastRequest.kind === "") return;
     this.#slowApplies++;
-    this.#log.warn("apply request took too long", {
-      took: `${tookMs.toFixed(3)}ms`,
-      "expected-duration": `${this.config.warningApplyDurationMs}ms`,
-      prefix: lastRequest.kind,
-      "entry-index": appliedIndex,
-    });
+    warnOfSlowApply(this.#log, { ...lastRequest, tookMs, expectedMs, entry });
   }
 
   /** Tells the core of something that happened on the way to a peer. */

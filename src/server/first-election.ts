@@ -5,7 +5,7 @@
 import type { Clock } from "../platform/clock.ts";
 import type { RawNode } from "../raft/raw-node.ts";
 import { NONE } from "../wire/raft/types.ts";
-import type { MemberConfig } from "./config.ts";
+import { electionTicksOf, type MemberConfig } from "./config.ts";
 
 const CHECK_INTERVAL_MS = 50;
 /** After this long an election has begun by itself. */
@@ -31,7 +31,7 @@ export function advanceFirstElection(parts: FirstElectionParts): void {
       clock.setTimer(check, CHECK_INTERVAL_MS);
       return;
     }
-    const electionTicks = Math.round(config.electionTimeoutMs / config.heartbeatIntervalMs);
+    const electionTicks = electionTicksOf(config);
     for (let tick = 0; tick < electionTicks - TICKS_LEFT; tick++) node.tick();
   };
   clock.setTimer(check, CHECK_INTERVAL_MS);

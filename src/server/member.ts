@@ -19,6 +19,7 @@ import type { EtcdError } from "../wire/errors.ts";
 import type { ApplyResult } from "./apply/result.ts";
 import type { Passwords } from "./auth/passwords.ts";
 import type { MemberConfig } from "./config.ts";
+import type { DiskStallCounters } from "./disk-stall.ts";
 import type { MemberChanges } from "./member-changes.ts";
 import type { Peers } from "./peers.ts";
 import type { Quota } from "./quota.ts";
@@ -61,6 +62,8 @@ export interface MemberCounters {
   readonly proposalsPending: number;
   readonly proposalsFailed: number;
   readonly slowApplies: number;
+  /** Heartbeats that left later than twice their interval after the last. */
+  readonly heartbeatsLate: number;
   readonly slowReadIndexes: number;
   readonly readIndexesFailed: number;
   readonly leaseExpired: number;
@@ -86,6 +89,8 @@ export interface Member {
   readonly quota: Quota;
   readonly counters: MemberCounters;
   readonly walMetrics: WalMetrics;
+  /** How often the disk of the log stalled, and what came of it. */
+  readonly diskStalls: DiskStallCounters;
   readonly snapMetrics: SnapMetrics;
   readonly compactionMetrics: CompactionMetrics;
   /** Time of applying, in seconds: the key is etcd's operation, a blank, and `true` or `false` for its success. */

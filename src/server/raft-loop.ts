@@ -17,8 +17,11 @@
  * The database comes last, because a start after a crash believes a snapshot only when the hard state reaches it.
  *
  * Storage work is asynchronous as etcd-io/raft's `AsyncStorageWrites` describes it; own acknowledgements count only
- * after the sync, and only what is in our own WAL is applied.
+ * after the sync, and only what is in our own WAL is applied. In one thing this is stricter: a candidate asks for votes
+ * only when its own term and vote are durable. The core would let it win by the votes of others alone, and after a crash
+ * it could win the same term again, with other entries.
  */
+import { assert } from "../base/assert.ts";
 import type { FailpointSlots } from "../base/failpoints.ts";
 import type { MemoryStorage } from "../raft/memory-storage.ts";
 import type { RawNode } from "../raft/raw-node.ts";
@@ -32,6 +35,7 @@ import {
   LOCAL_APPEND_THREAD,
   LOCAL_APPLY_THREAD,
   type Message,
+  MessageType,
   NONE,
   type Snapshot,
 } from "../wire/raft/types.ts";
@@ -53,7 +57,7 @@ export interface RaftLoopHandlers {
   beforeReady(nowMs: number): void;
   applyEntry(entry: Entry): void;
   /** After each entry, with the time it took. */
-  entryApplied(tookMs: number): void;
+  entryApplied(entry: Entry, tookMs: number): void;
   /** A list of committed entries is applied and the core knows. */
   afterApply(): void;
   readConfirmed(context: Uint8Array, index: number): void;
@@ -67,6 +71,8 @@ export interface RaftLoopHandlers {
   /** The member cannot go on. Called once; nothing is handled afterwards. */
   fatal(error: Error): void;
 }
+
+const none: Message[] = [];
 
 /** Entries being applied, in order. */
 interface Applying {
@@ -93,7 +99,11 @@ export class RaftLoop {
   #heldIndex = 0;
   #isScheduled = false;
   #isStopped = false;
-  #savesInFlight = 0;
+  /** Writes of the log that were begun and are not durable yet. */
+  savesInFlight = 0;
+  /** Writes of the log that became durable; only grows. */
+  savesFinished = 0;
+  #installsInFlight = 0;
   #whenSaved: (() => void) | undefined;
 
   constructor(parts: RaftLoopParts, handlers: RaftLoopHandlers) {
@@ -167,11 +177,14 @@ export class RaftLoop {
       this.#handlers.leaderChanged(this.#leaderId);
     }
     for (const { context, index } of ready.readStates) this.#handlers.readConfirmed(context, index);
+    let voteRequests: Message[] = none;
     for (const message of ready.messages) {
-      if (message.to === LOCAL_APPEND_THREAD) this.#append(message, ready);
+      if (message.to === LOCAL_APPEND_THREAD) this.#append(withResponses(message, voteRequests), ready);
       else if (message.to === LOCAL_APPLY_THREAD) this.#applying.push({ message, next: 0 });
+      else if (message.type === MessageType.Vote) voteRequests = [...voteRequests, message];
       else this.#outbox.push(message);
     }
+    assert(voteRequests.length === 0 || ready.hardState !== undefined, "a campaign begins a term");
   }
 
   #sendOutbox(): void {
@@ -190,10 +203,11 @@ export class RaftLoop {
   }
 
   #save({ responses }: Message, { entries, hardState, mustSync }: Ready): void {
-    this.#savesInFlight++;
+    this.savesInFlight++;
     this.#failpoints.raftBeforeSave?.hit();
     this.#wal.save(hardState, entries, mustSync, (error) => {
-      this.#savesInFlight--;
+      this.savesInFlight--;
+      this.savesFinished++;
       if (error !== undefined) this.#fail(error);
       if (this.#isStopped) return this.#checkSaved();
       this.#failpoints.raftAfterSave?.hit();
@@ -207,10 +221,10 @@ export class RaftLoop {
 
   #appendSnapshot(message: Message, ready: Ready, snapshot: Snapshot): void {
     this.#behindSnapshot = [];
-    this.#savesInFlight++;
+    this.#installsInFlight++;
     this.#replaceBySnapshot(ready, snapshot).then(
       () => {
-        this.#savesInFlight--;
+        this.#installsInFlight--;
         const behind = this.#behindSnapshot ?? [];
         this.#behindSnapshot = undefined;
         if (this.#isStopped) return this.#checkSaved();
@@ -219,7 +233,7 @@ export class RaftLoop {
         this.schedule();
       },
       (error: unknown) => {
-        this.#savesInFlight--;
+        this.#installsInFlight--;
         this.#fail(error);
         this.#checkSaved();
       },
@@ -256,7 +270,7 @@ export class RaftLoop {
         this.#handlers.applyEntry(entry);
         const startedMs = nowMs;
         nowMs = this.#clock.monotonic();
-        this.#handlers.entryApplied(nowMs - startedMs);
+        this.#handlers.entryApplied(entry, nowMs - startedMs);
         if (nowMs >= deadlineMs && applying.next < entries.length) return false;
       }
       this.#applying.shift();
@@ -295,7 +309,7 @@ export class RaftLoop {
   }
 
   #checkSaved(): void {
-    if (this.#savesInFlight === 0) this.#whenSaved?.();
+    if (this.savesInFlight + this.#installsInFlight === 0) this.#whenSaved?.();
   }
 
   #fail(error: unknown): void {
@@ -303,4 +317,9 @@ export class RaftLoop {
     this.#isStopped = true;
     this.#handlers.fatal(error instanceof Error ? error : new Error(String(error)));
   }
+}
+
+/** A storage message that is followed by `more` once it is carried out. */
+function withResponses(message: Message, more: readonly Message[]): Message {
+  return more.length === 0 ? message : { ...message, responses: [...more, ...message.responses] };
 }

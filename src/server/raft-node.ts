@@ -6,7 +6,7 @@ import type { RaftLogger } from "../raft/logger.ts";
 import { RawNode } from "../raft/raw-node.ts";
 import type { Storage } from "../raft/storage.ts";
 import type { EntryApplier } from "./apply/entry-applier.ts";
-import type { MemberConfig } from "./config.ts";
+import { electionTicksOf, type MemberConfig } from "./config.ts";
 import type { RaftState } from "./member.ts";
 
 /** Most bytes of entries in one message to a peer, and of those being applied at a time. */
@@ -25,7 +25,7 @@ export interface RaftNodeParts {
 export function createRaftNode({ config, memberId, storage, random, log }: RaftNodeParts): RawNode {
   return new RawNode({
     id: memberId,
-    electionTicks: Math.round(config.electionTimeoutMs / config.heartbeatIntervalMs),
+    electionTicks: electionTicksOf(config),
     heartbeatTicks: 1,
     storage,
     random: (limit) => Math.floor(random.float() * limit),

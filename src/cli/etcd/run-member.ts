@@ -72,6 +72,12 @@ export async function runMember({ settings, platform, onFatal, onRemoved }: RunO
     const member = await startMember({ ...settings.member, peerTls: peerDialTls(values, log) }, platform);
     member.onFatal = onFatal;
     member.onRemoved = onRemoved;
+    const requestLog = new RequestLog({
+      log: platform.log,
+      clock: platform.clock,
+      warnMs: settings.member.warningUnaryRequestDurationMs,
+      warnReadMs: settings.member.warningApplyDurationMs,
+    });
     const grpc = new GrpcServer({
       clock: platform.clock,
       maxReceiveBytes: values["max-request-bytes"] + grpcOverheadBytes,
@@ -80,15 +86,14 @@ export async function runMember({ settings, platform, onFatal, onRemoved }: RunO
       keepaliveIntervalMs: values["grpc-keepalive-interval"],
       keepaliveTimeoutMs: values["grpc-keepalive-timeout"],
       measuresHandling: values.metrics === "extensive",
-      onHandled: new RequestLog({
-        log: platform.log,
-        clock: platform.clock,
-        warnMs: settings.member.warningUnaryRequestDurationMs,
-      }).onHandled,
+      onHandled: requestLog.onHandled,
     });
     const health = new HealthService();
     health.register(grpc);
-    const services = registerServices(grpc, member, { onDefragment: onDefragment(settings, health, log) });
+    const services = registerServices(grpc, member, {
+      onDefragment: onDefragment(settings, health, log),
+      requestLog,
+    });
     doors.openPeers(member, log);
     await member.whenReady();
     log.info("ready to serve client requests");

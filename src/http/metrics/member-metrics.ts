@@ -69,7 +69,7 @@ function registerServerMetrics(registry: MetricsRegistry, { member, services, fe
   registry.counter(
     "etcd_server_slow_apply_total",
     "Applies slower than the warning threshold.",
-    () => member.counters.slowApplies,
+    () => member.counters.slowApplies + services.slowReads(),
   );
   registry.histogram("etcd_server_apply_duration_seconds", "Time of applying requests.", () =>
     [...member.applyDurations].map(([key, histogram]) => {
@@ -101,7 +101,20 @@ function registerRaftMetrics(registry: MetricsRegistry, member: Member): void {
   );
   registry.gauge("etcd_server_proposals_pending", "Proposals under way.", () => member.counters.proposalsPending);
   registry.counter("etcd_server_proposals_failed_total", "Failed proposals.", () => member.counters.proposalsFailed);
-  registry.counter("etcd_server_heartbeat_send_failures_total", "Heartbeats sent too late.", () => 0);
+  registry.counter("etcd_server_heartbeat_send_failures_total", "Heartbeats sent too late.", () => {
+    return member.counters.heartbeatsLate;
+  });
+  registry.counter(
+    "quorate_server_disk_stalls_total",
+    "Times the log's disk did not write for an election timeout (noticed), and what this member did as leader.",
+    () => {
+      const { stalls, handovers, resignations } = member.diskStalls;
+      const values = { noticed: stalls, "handed-over": handovers, resigned: resignations };
+      return Object.entries(values)
+        .filter(([, value]) => value > 0)
+        .map(([event, value]) => ({ labels: { event }, value }));
+    },
+  );
   registry.counter(
     "etcd_server_slow_read_indexes_total",
     "Read indexes that took too long.",

@@ -52,6 +52,14 @@ export interface AppliedPosition {
   readonly confState: ConfState;
 }
 
+interface LastRequest {
+  kind: string;
+  hasSucceeded: boolean;
+  /** To be used before the loop turns. */
+  result: ApplyResult | undefined;
+  error: EtcdError | undefined;
+}
+
 export class EntryApplier {
   readonly #parts: EntryApplierParts;
   #appliedIndex: number;
@@ -59,8 +67,8 @@ export class EntryApplier {
   #confState: ConfState;
   /** Answers to proposers of changes, kept until raft knows that these are applied: the next change is refused before. */
   #answers: (() => void)[] = [];
-  /** What the last entry was; the kind is empty when it was no request that had to be applied. */
-  readonly lastRequest = { kind: "", hasSucceeded: true };
+  /** What the last entry was and gave; the kind is empty when it was no request that had to be applied. */
+  readonly lastRequest: LastRequest = { kind: "", hasSucceeded: true, result: undefined, error: undefined };
 
   constructor(parts: EntryApplierParts) {
     this.#parts = parts;
@@ -122,10 +130,14 @@ export class EntryApplier {
     let result: ApplyResult | undefined;
     this.lastRequest.kind = request.kind;
     this.lastRequest.hasSucceeded = true;
+    this.lastRequest.error = undefined;
     try {
       result = this.#dispatch(request, isProposer);
+      this.lastRequest.result = result;
     } catch (error) {
       if (!(error instanceof EtcdError)) throw error;
+      this.lastRequest.result = undefined;
+      this.lastRequest.error = error;
       // As etcd counts: an answer that something is compacted is a good answer.
       this.lastRequest.hasSucceeded = error.reason === "compacted";
       if (error.reason === "noSpace") {

@@ -12,6 +12,7 @@ import { LockService } from "./lock.ts";
 import { MaintenanceService } from "./maintenance.ts";
 import { ServiceContext } from "./service-context.ts";
 import { tokenGate } from "./token-gate.ts";
+import type { RequestLog } from "./request-log.ts";
 import type { ServiceMetrics } from "./service-metrics.ts";
 import { WatchService } from "./watch.ts";
 
@@ -23,11 +24,15 @@ export interface Services {
   readonly metrics: ServiceMetrics;
   /** Asks for the revision of users and roles. */
   authRevision(): number;
+  /** Reads that took longer than `--warning-apply-duration`. */
+  slowReads(): number;
 }
 
 export interface ServiceOptions {
   /** Told when a defragmentation begins (true) and ends (false). */
   readonly onDefragment?: (isActive: boolean) => void;
+  /** Keeps the count of slow reads; the same that the server tells of its calls. */
+  readonly requestLog?: RequestLog;
 }
 
 /** Registers every method of the etcd 3.6 API and connects the watch hub to the store. */
@@ -48,7 +53,8 @@ export function registerServices(server: GrpcServer, member: Member, options: Se
   new LockService(context, hub).register(methods);
   new ElectionService(context, hub).register(methods);
   const { clientRequests, metrics } = context;
-  return { hub, clientRequests, metrics, authRevision: () => member.auth.revision };
+  const slowReads = (): number => options.requestLog?.slowReads ?? 0;
+  return { hub, clientRequests, metrics, authRevision: () => member.auth.revision, slowReads };
 }
 
 /** Watches that catch up read a slice of history in each turn of the loop, so that nothing else is late. */

@@ -22,7 +22,10 @@ test("slow key-value requests are logged with what they asked and moved, values 
   const lines: Line[] = [];
   const log = createStderrLogger("warn", (line) => void lines.push(JSON.parse(line) as Line));
   // Everything takes longer than this.
-  const server = new GrpcServer({ clock, onHandled: new RequestLog({ log, clock, warnMs: -1 }).onHandled });
+  const server = new GrpcServer({
+    clock,
+    onHandled: new RequestLog({ log, clock, warnMs: -1, warnReadMs: Infinity }).onHandled,
+  });
   registerServices(server, running.member);
   const [near, far] = connectionPair(clock);
   server.handleConnection(far);
@@ -74,7 +77,7 @@ test("slow key-value requests are logged with what they asked and moved, values 
 test("requests within the limit and streams are not logged", () => {
   const lines: string[] = [];
   const log = createStderrLogger("warn", (line) => void lines.push(line));
-  const requests = new RequestLog({ log, clock: new ManualClock(), warnMs: 300 });
+  const requests = new RequestLog({ log, clock: new ManualClock(), warnMs: 300, warnReadMs: 100 });
   const handled = (type: string): HandledCall =>
     ({ method: { path: "/x/Y", type }, remote: { path: "/socket" } }) as unknown as HandledCall;
   requests.onHandled(handled("unary"), 0, 300);
@@ -82,6 +85,38 @@ test("requests within the limit and streams are not logged", () => {
   expect(lines).toEqual([]);
   requests.onHandled(handled("unary"), 0, 300.5);
   expect(lines).toHaveLength(1);
+});
+
+test("reads that wait or take long are counted as slow applies, as etcd does", () => {
+  const lines: Line[] = [];
+  const log = createStderrLogger("warn", (line) => void lines.push(JSON.parse(line) as Line));
+  const requests = new RequestLog({ log, clock: new ManualClock(), warnMs: 300, warnReadMs: 100 });
+  const handled = (path: string, request: unknown, response?: unknown): HandledCall =>
+    ({ method: { path, type: "unary" }, remote: { path: "/s" }, request, response, responseBytes: 33 }) as never;
+  const range = decodeRangeRequest(RangeRequest.encode(RangeRequest.fromPartial({ key: Buffer.from("k") })).finish());
+  const reads = TxnRequest.encode(TxnRequest.fromPartial({ success: [{ requestRange: { key: range.key } }] })).finish();
+  const writes = TxnRequest.encode(TxnRequest.fromPartial({ success: [{ requestPut: { key: range.key } }] })).finish();
+  requests.onHandled(handled("/etcdserverpb.KV/Range", range, 1), 0, 100);
+  requests.onHandled(handled("/etcdserverpb.KV/Txn", writes, true), 0, 200);
+  expect(lines).toEqual([]);
+
+  requests.onHandled(handled("/etcdserverpb.KV/Range", range, 1), 0, 200);
+  requests.onHandled(handled("/etcdserverpb.KV/Txn", reads, true), 0, 250);
+  const fields = ["level", "msg", "took", "expected-duration", "prefix", "request", "response"];
+  const message = "apply request took too long";
+  expect(lines.map((line) => fields.map((field) => line[field]))).toEqual([
+    ["warn", message, "200ms", "100ms", "read-only range ", 'key:"k" ', "range_response_count:1 size:33"],
+    [
+      "warn",
+      message,
+      "250ms",
+      "100ms",
+      "read-only txn ",
+      'compare:<> success:<request_range:<key:"k" > > failure:<>',
+      "size:33",
+    ],
+  ]);
+  expect(requests.slowReads).toBe(2);
 });
 
 test("requests are shown in protobuf's text form", () => {

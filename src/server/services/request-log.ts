@@ -1,8 +1,9 @@
 /**
  * Logs unary requests that took long (`--warning-unary-request-duration`), or all of them at level debug, with what they
- * asked and how much they moved.
+ * asked and how much they moved; and reads that took longer than applying a request may (`--warning-apply-duration`),
+ * the wait for the read index included, which etcd counts among the slow applies.
  *
- * @see etcd server/etcdserver/api/v3rpc/interceptor.go, `logUnaryRequestStats`.
+ * @see etcd server/etcdserver/api/v3rpc/interceptor.go, `logUnaryRequestStats`; server/etcdserver/txn/util.go.
  */
 import { formatDuration } from "../../base/duration.ts";
 import type { HandledCall } from "../../grpc/calls.ts";
@@ -12,12 +13,15 @@ import type { Address } from "../../platform/network.ts";
 import { decodeTxnRequest, encodeTxnRequest } from "../../wire/hot/txn-request.ts";
 import type { DeleteRangeRequest, RangeRequest, RequestOp } from "../../wire/hot/types.ts";
 import { deleteRangeText, putText, rangeText, txnText, type PutSummary } from "./request-text.ts";
+import { isReadOnly } from "./txn-check.ts";
 
 export interface RequestLogOptions {
   readonly log: Logger;
   readonly clock: Clock;
   /** Requests that take longer are logged at level warn. */
   readonly warnMs: number;
+  /** Reads that take longer are logged at level warn, and counted. */
+  readonly warnReadMs: number;
 }
 
 /** Counts and sizes as etcd reports them; -1 for requests that are not about keys. */
@@ -41,20 +45,36 @@ export class RequestLog {
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #warnMs: number;
+  readonly #warnReadMs: number;
   readonly #logsAll: boolean;
+  /** Reads that took longer than they should; only grows. */
+  slowReads = 0;
 
-  constructor({ log, clock, warnMs }: RequestLogOptions) {
+  constructor({ log, clock, warnMs, warnReadMs }: RequestLogOptions) {
     this.#log = log.withCaller("server/services/request-log.ts");
     this.#clock = clock;
     this.#warnMs = warnMs;
+    this.#warnReadMs = warnReadMs;
     this.#logsAll = log.enabled("debug");
   }
 
   /** For `GrpcServerOptions.onHandled`. */
   readonly onHandled = (call: HandledCall, _code: number, tookMs: number): void => {
+    if (tookMs > this.#warnReadMs) this.#noteSlowRead(call, tookMs);
     if (tookMs <= this.#warnMs && !this.#logsAll) return;
     if (call.method.type === "unary") this.#write(call, tookMs);
   };
+
+  #noteSlowRead(call: HandledCall, tookMs: number): void {
+    const text = readText(call);
+    if (text === undefined) return;
+    this.slowReads++;
+    this.#log.warn("apply request took too long", {
+      took: formatDuration(tookMs),
+      "expected-duration": formatDuration(this.#warnReadMs),
+      ...text,
+    });
+  }
 
   #write(call: HandledCall, tookMs: number): void {
     const stats = statsOf(call);
@@ -70,6 +90,26 @@ export class RequestLog {
       "request content": stats.content,
     });
   }
+}
+
+interface ReadText {
+  readonly prefix: string;
+  readonly request: string;
+  readonly response: string;
+}
+
+/** Undefined when the call was no read, or left no note of what it asked. */
+function readText({ method, request, response, responseBytes }: HandledCall): ReadText | undefined {
+  if (request === undefined) return undefined;
+  if (method.path === "/etcdserverpb.KV/Range") {
+    const count = typeof response === "number" ? `range_response_count:${response} size:${responseBytes}` : "";
+    return { prefix: "read-only range ", request: rangeText(request as RangeRequest), response: count };
+  }
+  if (method.path !== "/etcdserverpb.KV/Txn") return undefined;
+  const txn = decodeTxnRequest(request as Uint8Array);
+  if (!isReadOnly(txn)) return undefined;
+  const size = response === undefined ? "" : `size:${responseBytes}`;
+  return { prefix: "read-only txn ", request: txnText(txn), response: size };
 }
 
 function statsOf(call: HandledCall): RequestStats {
