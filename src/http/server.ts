@@ -5,7 +5,8 @@
 import { createServer, ServerResponse, type IncomingMessage, type Server } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../platform/clock.ts";
-import { answeredByRules, type AccessRules } from "./access.ts";
+import type { TlsIdentity } from "../platform/network.ts";
+import { answeredByRules, type AccessRules, type AccessSubject } from "./access.ts";
 import { cleanPath } from "./clean-path.ts";
 import { HttpConnections } from "./connections.ts";
 import { notFound, redirect, type Page } from "./responses.ts";
@@ -41,6 +42,7 @@ export interface HttpServerOptions {
 export class HttpServer {
   readonly #server: Server;
   readonly #options: HttpServerOptions;
+  readonly #identities = new WeakMap<Duplex, TlsIdentity>();
   readonly #connections: HttpConnections;
 
   constructor(options: HttpServerOptions) {
@@ -57,8 +59,9 @@ export class HttpServer {
     }
   }
 
-  /** Serves a socket whose first bytes were pushed back into it. */
-  handleSocket(socket: Duplex): void {
+  /** Serves a socket whose first bytes were pushed back into it. @param tls - what the client proved, under TLS. */
+  handleSocket(socket: Duplex, tls?: TlsIdentity): void {
+    if (tls !== undefined) this.#identities.set(socket, tls);
     this.#connections.add(socket);
     this.#server.emit("connection", socket);
   }
@@ -75,8 +78,8 @@ export class HttpServer {
 
   #route(request: IncomingMessage, response: ServerResponse): void {
     const { access, pages, prefixes = [] } = this.#options;
-    if (access !== undefined && answeredByRules(access, request, response)) return;
     const url = this.#urlOf(request);
+    if (access !== undefined && answeredByRules(access, request, response, this.#subject(request, url))) return;
     if (url === undefined) return notFound(response);
     const path = cleanPath(rawPath(request, url));
     const page = pages.get(path) ?? prefixes.find(([prefix]) => path.startsWith(prefix))?.[1];
@@ -95,7 +98,7 @@ export class HttpServer {
     if (!isWebSocket || upgrade === undefined || url === undefined)
       return this.#serveWithoutUpgrade(request, socket, head);
     const { access } = this.#options;
-    if (access !== undefined && this.#refusedByRules(access, request, socket)) return;
+    if (access !== undefined && this.#refusedByRules(access, request, socket, url)) return;
     upgrade(request, socket, head, url);
   }
 
@@ -118,16 +121,20 @@ export class HttpServer {
   }
 
   /** Applies the rules to a request whose answer is not Node's to give any more. */
-  #refusedByRules(access: AccessRules, request: IncomingMessage, socket: Duplex): boolean {
+  #refusedByRules(access: AccessRules, request: IncomingMessage, socket: Duplex, url: URL): boolean {
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
     // Node's types want a net.Socket; any duplex stream will do.
     const bare = socket as Parameters<ServerResponse["assignSocket"]>[0];
     response.assignSocket(bare);
     response.once("finish", () => socket.end());
-    if (answeredByRules(access, request, response)) return true;
+    if (answeredByRules(access, request, response, this.#subject(request, url))) return true;
     response.detachSocket(bare);
     return false;
+  }
+
+  #subject({ socket }: IncomingMessage, url: URL | undefined): AccessSubject {
+    return { tls: this.#identities.get(socket), path: url?.pathname };
   }
 
   /** The request's target, with former prefixes brought up to date; undefined when it is none. */

@@ -109,7 +109,7 @@ export class Listeners {
         }
         const socket = accepted.detach() as Duplex;
         socket.unshift(firstBytes);
-        http.handleSocket(socket);
+        http.handleSocket(socket, accepted.tls);
         socket.resume();
       },
     });

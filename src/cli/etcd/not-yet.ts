@@ -5,13 +5,10 @@
 import type { GateValues } from "./feature-gates.ts";
 import type { FlagName, FlagValues } from "./flags.ts";
 
-const tls = "certificates are not made in this version; make them with openssl and give --cert-file and --key-file";
 const discovery = "cluster discovery is not available in this version; name the member in --initial-cluster";
 const tracing = "distributed tracing is not available in this version";
 
 const refusedWhenGiven: readonly (readonly [FlagName, string])[] = [
-  ["auto-tls", tls],
-  ["peer-auto-tls", tls],
   ["discovery", discovery],
   ["discovery-proxy", discovery],
   ["discovery-srv", discovery],

@@ -20,7 +20,6 @@ import { PeerServer } from "../../peer/server.ts";
 import type { Disk } from "../../platform/disk.ts";
 import type { Logger } from "../../platform/logger.ts";
 import type { Platform } from "../../platform/platform.ts";
-import type { ServerTls } from "../../platform/tls.ts";
 import type { Member } from "../../server/member.ts";
 import { RequestLog } from "../../server/services/request-log.ts";
 import { registerServices, type Services } from "../../server/services/register.ts";
@@ -30,7 +29,7 @@ import { gates, type GateName } from "./feature-gates.ts";
 import { ListenError, Listeners } from "./listeners.ts";
 import { asError } from "./process-exit.ts";
 import type { Settings } from "./settings.ts";
-import { clientSideTls, isSecureUrl, peerDialTls, peerSideTls } from "./tls-settings.ts";
+import { isSecureUrl, memberTls, type MemberTls } from "./tls-settings.ts";
 import { etcdVersion, goArchitecture } from "./version.ts";
 
 /** gRPC's own share on top of the largest request, as etcd. */
@@ -67,9 +66,10 @@ export async function runMember({ settings, platform, onFatal, onRemoved }: RunO
   announceDataDirectory(settings, platform, log);
   const doors = new Doors(platform, log);
   try {
-    await doors.bind(settings, log);
+    const tls = await memberTls(values, platform, log);
+    await doors.bind(settings, tls, log);
     log.info("starting an etcd server", effectiveConfiguration(settings));
-    const member = await startMember({ ...settings.member, peerTls: peerDialTls(values, log) }, platform);
+    const member = await startMember({ ...settings.member, peerTls: tls.peerDial }, platform);
     member.onFatal = onFatal;
     member.onRemoved = onRemoved;
     const requestLog = new RequestLog({
@@ -156,22 +156,24 @@ class Doors {
     this.#peerServer = new PeerServer(platform);
   }
 
-  async bind({ values }: Settings, log: Logger): Promise<void> {
+  async bind({ values }: Settings, { client: tls, peer: peerTls }: MemberTls, log: Logger): Promise<void> {
     const both = values["listen-client-urls"].find((url) => values["listen-client-http-urls"].includes(url));
     if (both !== undefined) {
       throw new ListenError(
         `cannot bind both --listen-client-urls and --listen-client-http-urls on the same url ${both}`,
       );
     }
-    const tls = clientSideTls(values, log);
-    const peerTls = peerSideTls(values, log);
     log.info("configuring peer listeners", { "listen-peer-urls": values["listen-peer-urls"] });
     for (const url of values["listen-peer-urls"]) {
       if (isSecureUrl(url) && peerTls === undefined) {
         const host = url.replace(/^\w+:\/\//, "");
         throw new ListenError(`cannot listen on TLS for ${host}: KeyFile and CertFile are not presented`);
       }
-      warnOfUnusedTls(url, values["peer-client-cert-auth"], peerTls, "peer", log);
+      if (url.startsWith("http:"))
+        warnOfUnusedTls(
+          { url, side: "peer", hasFiles: peerTls !== undefined, asksForCertificates: values["peer-client-cert-auth"] },
+          log,
+        );
       await this.#peer.bind(url, peerTls);
     }
     log.info("configuring client listeners", { "listen-client-urls": values["listen-client-urls"] });
@@ -185,7 +187,11 @@ class Doors {
             `TLS key/cert (--cert-file, --key-file) must be provided for client url ${url} with HTTPS scheme`,
           );
         }
-        warnOfUnusedTls(url, values["client-cert-auth"], tls, "client", log);
+        if (!isSecureUrl(url))
+          warnOfUnusedTls(
+            { url, side: "client", hasFiles: tls !== undefined, asksForCertificates: values["client-cert-auth"] },
+            log,
+          );
         await listeners.bind(url, tls);
       }
     }
@@ -206,7 +212,12 @@ class Doors {
   openClients(context: ClientsContext): void {
     const { settings, member, grpc, services, log } = context;
     const { values } = settings;
-    const access: AccessRules = { cors: values.cors, hostWhitelist: values["host-whitelist"] };
+    const asksGateway = values["enable-grpc-gateway"] && values["client-cert-auth"];
+    const access: AccessRules = {
+      cors: values.cors,
+      hostWhitelist: values["host-whitelist"],
+      namelessPath: () => (asksGateway && member.auth.isEnabled ? "/v3/" : undefined),
+    };
     const health = new HealthCounters();
     const statusPages = healthPages(memberHealth(member), health, log.withCaller("http/health.ts"));
     const features = featuresOf(settings);
@@ -292,23 +303,21 @@ function announce(listeners: Listeners, traffic: string, log: Logger): void {
   }
 }
 
+interface PlainUrl {
+  readonly url: string;
+  readonly side: "client" | "peer";
+  readonly hasFiles: boolean;
+  readonly asksForCertificates: boolean;
+}
+
 /** Certificates were given and this URL makes no use of them. */
-function warnOfUnusedTls(
-  url: string,
-  asksForCertificates: boolean,
-  tls: ServerTls | undefined,
-  side: "client" | "peer",
-  log: Logger,
-): void {
-  if (isSecureUrl(url)) return;
+function warnOfUnusedTls({ url, side, hasFiles, asksForCertificates }: PlainUrl, log: Logger): void {
   const fields = { [`${side}-url`]: url };
-  if (tls !== undefined)
-    log.warn(
-      `scheme is HTTP while ${side === "peer" ? "peer " : ""}key and cert files are present; ignoring key and cert files`,
-      fields,
-    );
-  if (asksForCertificates)
-    log.warn("scheme is HTTP while --client-cert-auth is enabled; ignoring client cert auth for this URL", fields);
+  const scheme = side === "peer" ? "scheme is HTTP" : "scheme is http or unix";
+  if (hasFiles) log.warn(`${scheme} while key and cert files are present; ignoring key and cert files`, fields);
+  if (!asksForCertificates) return;
+  const flag = side === "peer" ? "--peer-client-cert-auth" : "--client-cert-auth";
+  log.warn(`${scheme} while ${flag} is enabled; ignoring client cert auth for this URL`, fields);
 }
 
 function addressText(address: Listeners["addresses"][number]): string {

@@ -134,7 +134,7 @@ test.each([
   expect(() => resolve(args)).toThrow(message);
 });
 
-test.each([["--auto-tls"], ["--peer-auto-tls"], ["--discovery-srv=example.com"], ["--enable-pprof"]])(
+test.each([["--discovery-srv=example.com"], ["--enable-pprof"]])(
   "%s is refused because this version does not act on it",
   (flag) => {
     expect(() => resolve([flag])).toThrow(/cannot be used/);
@@ -212,7 +212,6 @@ test.each([
   ],
   ["advertise-client-urls: x", "unexpected error setting up advertise-peer-urls: "],
   ["name: [", "error converting YAML to JSON"],
-  ["client-transport-security: {auto-tls: true}", "--auto-tls cannot be used yet"],
 ])("a file with %j is refused", (yaml, message) => {
   expect(() => resolve(["--config-file=c"], { files: { c: yaml } })).toThrow(message);
 });

@@ -105,6 +105,7 @@ function toMemberConfig(values: FlagValues, gates: GateValues): MemberConfig {
     strictReconfigCheck: values["strict-reconfig-check"],
     maxLearners: values["max-learners"],
     forceNewCluster: values["force-new-cluster"],
+    clientCertAuth: values["client-cert-auth"],
     authToken: values["auth-token"],
     authTokenTtlSeconds: values["auth-token-ttl"],
     bcryptCost: values["bcrypt-cost"],

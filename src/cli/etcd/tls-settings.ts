@@ -2,10 +2,13 @@
  * The TLS flags as what listeners and dialers need. Texts of errors are etcd's; source: server/embed/etcd.go,
  * client/pkg/transport/listener.go.
  */
+import { join } from "node:path";
 import type { Logger } from "../../platform/logger.ts";
 import type { Address } from "../../platform/network.ts";
+import type { Platform } from "../../platform/platform.ts";
 import type { ClientTls, ServerTls, TlsMaterial, TlsVersion } from "../../platform/tls.ts";
 import type { FlagValues } from "./flags.ts";
+import { selfMadePair } from "./self-made-pair.ts";
 
 /** Go's cipher suites below TLS 1.3 → OpenSSL's; those of TLS 1.3 are always on, as in Go. */
 const cipherNames: Readonly<Record<string, string>> = {
@@ -34,8 +37,95 @@ export function isSecureUrl(url: string): boolean {
   return url.startsWith("https:") || url.startsWith("unixs:");
 }
 
+/** TLS of a member, on all its sides. */
+export interface MemberTls {
+  /** For clients and metrics. */
+  readonly client: ServerTls | undefined;
+  readonly peer: ServerTls | undefined;
+  /** How this member dials others at https URLs, but for the server's name. */
+  readonly peerDial: Omit<ClientTls, "serverName">;
+}
+
+/**
+ * Makes certificates where `--auto-tls` and `--peer-auto-tls` ask for them, and looks at the files that listeners do not
+ * use.
+ *
+ * @throws {Error} with etcd's text, by rejection.
+ */
+export async function memberTls(values: FlagValues, platform: Platform, log: Logger): Promise<MemberTls> {
+  const peerValues = await withPeerPair(values, platform, log);
+  const peer = peerSideTls(peerValues, log);
+  if (peer !== undefined) announce("starting with peer TLS", peer, values["peer-client-cert-file"], values, log);
+  const peerDial = peerDialTls(peerValues, peerValues === values, log);
+  await platform.network.checkFiles(peerDial);
+  const client = clientSideTls(await withClientPair(values, platform, log), log);
+  if (client !== undefined) {
+    announce("starting with client TLS", client, values["client-cert-file"], values, log);
+    // Go's gateway shows this pair to its own server; ours calls it directly. That it can be read is checked all the same.
+    const [certFile, keyFile] = [orNone(values["client-cert-file"]), orNone(values["client-key-file"])];
+    if (certFile !== undefined) await platform.network.checkFiles({ certFile, keyFile, log });
+  }
+  return { client, peer, peerDial };
+}
+
+async function withPeerPair(values: FlagValues, platform: Platform, log: Logger): Promise<FlagValues> {
+  if (!values["peer-auto-tls"]) return values;
+  if (values["peer-cert-file"] !== "" || values["peer-key-file"] !== "") {
+    log.warn("ignoring peer auto TLS since certs given");
+    return values;
+  }
+  const pair = await makePair(values, "peer", values["listen-peer-urls"], platform, log);
+  return { ...values, "peer-cert-file": pair.certFile, "peer-key-file": pair.keyFile };
+}
+
+async function withClientPair(values: FlagValues, platform: Platform, log: Logger): Promise<FlagValues> {
+  if (!values["auto-tls"]) return values;
+  if (values["cert-file"] !== "" || values["key-file"] !== "") {
+    log.warn("ignoring client auto TLS since certs given");
+    return values;
+  }
+  const urls = [...values["listen-client-urls"], ...values["listen-client-http-urls"]];
+  const pair = await makePair(values, "client", urls, platform, log);
+  return { ...values, "cert-file": pair.certFile, "key-file": pair.keyFile };
+}
+
+async function makePair(
+  values: FlagValues,
+  side: "client" | "peer",
+  urls: readonly string[],
+  platform: Platform,
+  log: Logger,
+): Promise<{ certFile: string; keyFile: string }> {
+  const directory = join(values["data-dir"], "fixtures", side);
+  const validityYears = values["self-signed-cert-validity"];
+  try {
+    return await selfMadePair({ directory, urls, validityYears }, platform, log);
+  } catch (cause) {
+    const text = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`failed to get ${side} self-signed certs: ${text}`, { cause });
+  }
+}
+
+function announce(
+  message: string,
+  { certFile, keyFile, caFile = "", crlFile = "", requiresClientCertificate }: ServerTls,
+  clientCertFile: string,
+  values: FlagValues,
+  log: Logger,
+): void {
+  const info = [
+    `cert = ${certFile}`,
+    `key = ${keyFile}`,
+    `client-cert=${clientCertFile}`,
+    `trusted-ca = ${caFile}`,
+    `client-cert-auth = ${requiresClientCertificate}`,
+    `crl-file = ${crlFile}`,
+  ];
+  log.info(message, { "tls-info": info.join(", "), "cipher-suites": values["cipher-suites"] });
+}
+
 /** For `--cert-file` and what belongs to it; undefined without. @throws {Error} with etcd's text. */
-export function clientSideTls(values: FlagValues, log: Logger): ServerTls | undefined {
+function clientSideTls(values: FlagValues, log: Logger): ServerTls | undefined {
   const [certFile, keyFile] = [values["cert-file"], values["key-file"]];
   if (certFile === "" && keyFile === "") return undefined;
   requirePair(certFile, keyFile);
@@ -54,7 +144,7 @@ export function clientSideTls(values: FlagValues, log: Logger): ServerTls | unde
 }
 
 /** For `--peer-cert-file` and what belongs to it; undefined without. @throws {Error} with etcd's text. */
-export function peerSideTls(values: FlagValues, log: Logger): ServerTls | undefined {
+function peerSideTls(values: FlagValues, log: Logger): ServerTls | undefined {
   const [certFile, keyFile] = [values["peer-cert-file"], values["peer-key-file"]];
   if (certFile === "" && keyFile === "") return undefined;
   requirePair(certFile, keyFile);
@@ -78,8 +168,8 @@ export function peerSideTls(values: FlagValues, log: Logger): ServerTls | undefi
   };
 }
 
-/** How this member dials others at https URLs, but for the server's name. @throws {Error} with etcd's text. */
-export function peerDialTls(values: FlagValues, log: Logger): Omit<ClientTls, "serverName"> {
+/** @param verifiesServer - not where every member has made a certificate for itself. @throws {Error} with etcd's text. */
+function peerDialTls(values: FlagValues, verifiesServer: boolean, log: Logger): Omit<ClientTls, "serverName"> {
   const [ownCert, ownKey] = [values["peer-client-cert-file"], values["peer-client-key-file"]];
   requireBothOrNone(ownCert, ownKey);
   return {
@@ -89,7 +179,7 @@ export function peerDialTls(values: FlagValues, log: Logger): Omit<ClientTls, "s
     caFile: orNone(values["peer-trusted-ca-file"]),
     allowedNames: values["peer-cert-allowed-cn"],
     allowedHostnames: values["peer-cert-allowed-hostname"],
-    verifiesServer: true,
+    verifiesServer,
     alpn: [],
   };
 }
