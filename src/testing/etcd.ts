@@ -11,8 +11,9 @@ import { resolveSettings, type Settings } from "../cli/etcd/settings.ts";
 import { createNodePlatform, createStderrLogger } from "../platform/node/index.ts";
 import type { LogLevel } from "../platform/logger.ts";
 import type { Platform } from "../platform/platform.ts";
-import { VirtualDisk, VirtualDrive } from "../platform/virtual/index.ts";
+import { VirtualDrive } from "../platform/virtual/index.ts";
 import { KeptPorts } from "./kept-ports.ts";
+import { memoryDisk } from "./memory-disk.ts";
 import { StoppableClock } from "./stoppable-clock.ts";
 import { TestClient } from "./test-client.ts";
 
@@ -61,9 +62,13 @@ export class TestEtcd implements AsyncDisposable {
       const peer = `http://127.0.0.1:${await ports.keep()}`;
       const settings = resolveSettings(
         parseArguments([
-          ...["--name=test", `--data-dir=${options.dataDir ?? memoryDataDir}`],
-          ...[`--listen-client-urls=${client}`, `--advertise-client-urls=${client}`],
-          ...[`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=${peer}`, `--initial-cluster=test=${peer}`],
+          "--name=test",
+          `--data-dir=${options.dataDir ?? memoryDataDir}`,
+          `--listen-client-urls=${client}`,
+          `--advertise-client-urls=${client}`,
+          `--listen-peer-urls=${peer}`,
+          `--initial-advertise-peer-urls=${peer}`,
+          `--initial-cluster=test=${peer}`,
           ...(options.flags ?? []),
         ]),
         { environment: {}, log, readFile: () => "" },
@@ -134,11 +139,4 @@ export class TestEtcd implements AsyncDisposable {
  */
 export function startEtcd(options: EtcdOptions = {}): Promise<TestEtcd> {
   return TestEtcd.start(options);
-}
-
-/** A disk in memory, which takes no time. */
-function memoryDisk(drive: VirtualDrive, clock: StoppableClock): VirtualDisk {
-  const disk = new VirtualDisk(drive, clock);
-  Object.assign(disk.times, { readMs: 0, writeMs: 0, syncMs: 0 });
-  return disk;
 }

@@ -39,23 +39,23 @@ import type {
   WatchResponse,
 } from "../../wire/gen/etcdserverpb/rpc.ts";
 
-interface Plain<Response> {
+export interface Plain<Response> {
   readonly response: Response;
 }
 
-interface OfMember<Response> extends Plain<Response> {
+export interface OfMember<Response> extends Plain<Response> {
   readonly memberId: bigint;
 }
 
-interface OfRole<Response> extends Plain<Response> {
+export interface OfRole<Response> extends Plain<Response> {
   readonly role: string;
 }
 
-interface OfUser<Response> extends Plain<Response> {
+export interface OfUser<Response> extends Plain<Response> {
   readonly user: string;
 }
 
-interface OfGrant<Response> extends OfRole<Response>, OfUser<Response> {}
+export interface OfGrant<Response> extends OfRole<Response>, OfUser<Response> {}
 
 export interface EndpointHealth {
   readonly endpoint: string;

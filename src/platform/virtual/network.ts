@@ -21,12 +21,28 @@ export class VirtualInternet {
   delayMs = 0.05;
   readonly listeners = new Map<string, VirtualListener>();
   readonly #cuts = new Set<string>();
+  readonly #open = new Set<VirtualConnection>();
   #nextPort = FIRST_FREE_PORT;
   #held: { readonly from: string; readonly to: string; readonly deliver: () => void }[] = [];
 
   /** The network as the host named `host` sees it; its own addresses are that name, `127.0.0.1` and `localhost`. */
   join(host: string, clock: Clock): Network {
     return new HostNetwork(this, host, clock);
+  }
+
+  /** A host dies: its ports are free again, and whoever it was connected to finds the connection reset. */
+  crash(host: string): void {
+    for (const [key, listener] of this.listeners) if (listener.host === host) this.listeners.delete(key);
+    for (const connection of this.#open) if (connection.host === host) connection.reset();
+  }
+
+  /** Connections to forget when they close. */
+  track(connection: VirtualConnection): void {
+    this.#open.add(connection);
+  }
+
+  forget(connection: VirtualConnection): void {
+    this.#open.delete(connection);
   }
 
   freePort(): number {
@@ -101,6 +117,8 @@ class HostNetwork implements Network {
         const far = new VirtualConnection(internet, listener.clock, { host, local: listener.address, remote: local });
         near.peer = far;
         far.peer = near;
+        internet.track(near);
+        internet.track(far);
         listener.onConnection(far);
         resolve(near);
       };
@@ -151,7 +169,7 @@ class VirtualConnection implements Connection {
   waitingBytes = 0;
   readonly #internet: VirtualInternet;
   readonly #clock: Clock;
-  readonly #host: string;
+  readonly host: string;
   #handlers: ConnectionHandlers | undefined;
   /** Arrived and not handed over: the peer paused, or no handlers yet. */
   #inbox: (() => void)[] = [];
@@ -165,7 +183,7 @@ class VirtualConnection implements Connection {
   constructor(internet: VirtualInternet, clock: Clock, { host, local, remote }: Ends) {
     this.#internet = internet;
     this.#clock = clock;
-    this.#host = host;
+    this.host = host;
     this.local = local;
     this.remote = remote;
   }
@@ -224,6 +242,17 @@ class VirtualConnection implements Connection {
     this.#clock.nextTurn(() => this.#close(undefined));
   }
 
+  /** This end is gone without a word: the other end is told when the way between them is open. */
+  reset(): void {
+    const peer = this.peer;
+    if (this.#isClosed || peer === undefined) return;
+    this.#isClosed = true;
+    this.#inbox = [];
+    this.#internet.forget(this);
+    const tell = (): void => peer.#close(new NetworkError("ECONNRESET", "connection reset by peer"));
+    peer.#clock.setTimer(() => this.#internet.pass(this.host, peer.host, tell), this.#internet.delayMs);
+  }
+
   /** There is no socket behind it. */
   detach(): undefined {
     return undefined;
@@ -253,7 +282,7 @@ class VirtualConnection implements Connection {
       peer.#inbox.push(() => happen(peer));
       peer.#drainInbox();
     };
-    this.#clock.setTimer(() => this.#internet.pass(this.#host, peer.#host, arrive), this.#internet.delayMs);
+    this.#clock.setTimer(() => this.#internet.pass(this.host, peer.host, arrive), this.#internet.delayMs);
   }
 
   #drainInbox(): void {
@@ -272,6 +301,7 @@ class VirtualConnection implements Connection {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#inbox = [];
+    this.#internet.forget(this);
     this.#handlers?.closed(error);
   }
 }
