@@ -120,6 +120,10 @@ class SplitNetwork implements Network {
     return this.#of(address).connect(address, ...rest);
   }
 
+  checkFiles(...material: Parameters<Network["checkFiles"]>): Promise<void> {
+    return this.#loopback.checkFiles(...material);
+  }
+
   #of(address: Address): Network {
     return "path" in address || address.host === "127.0.0.1" ? this.#loopback : this.#between;
   }
