@@ -59,10 +59,6 @@ export class KeptPorts implements Network {
     return this.#network.connect(...target);
   }
 
-  checkFiles(...material: Parameters<Network["checkFiles"]>): Promise<void> {
-    return this.#network.checkFiles(...material);
-  }
-
   /** Gives the ports back. */
   async release(): Promise<void> {
     await Promise.all([...this.#ports.values()].map(({ listener }) => listener.close()));
