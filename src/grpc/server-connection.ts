@@ -4,6 +4,7 @@ import { maxStreamId } from "../http2/frame.ts";
 import type { HeaderList } from "../http2/hpack-decoder.ts";
 import type { Http2Limits } from "../http2/limits.ts";
 import type { BufferPool, FlushQueue } from "../http2/output.ts";
+import type { SharedQueue } from "../http2/send-scheduler.ts";
 import { Http2Session, type SessionOwner } from "../http2/session.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
 import type { Connection } from "../platform/network.ts";
@@ -31,6 +32,7 @@ export interface ServerShared {
   readonly limits: Http2Limits;
   readonly pool: BufferPool;
   readonly flushQueue: FlushQueue;
+  readonly queue: SharedQueue;
   readonly deadlines: DeadlineQueue;
   readonly routes: ReadonlyMap<string, Route>;
   readonly services: ReadonlySet<string>;
@@ -46,6 +48,8 @@ export interface ServerShared {
   connectionClosed(connection: ServerConnection): void;
 }
 
+/** An open stream with its call, on this side's account. */
+const streamBytes = 2048;
 /** First words of our pings, to tell the answers apart. */
 const keepalivePing = 0x6b656570;
 const drainPing = 0x01060108;
@@ -87,6 +91,7 @@ export class ServerConnection implements SessionOwner {
       limits: shared.limits,
       pool: shared.pool,
       flushQueue: shared.flushQueue,
+      sharedQueue: shared.queue,
     });
   }
 
@@ -105,6 +110,12 @@ export class ServerConnection implements SessionOwner {
     if (change > 0 && this.#partialBytes > this.#shared.maxPartialBytes) {
       this.session.fail(ErrorCode.enhanceYourCalm, "too many incomplete requests");
     }
+  }
+
+  /** Memory that this client makes us hold: requests that are not complete, answers it does not take, open streams. */
+  get heldBytes(): number {
+    const { session } = this;
+    return this.#partialBytes + session.queuedBytes + session.output.waitingBytes + session.streamCount * streamBytes;
   }
 
   watchDeadline(call: ServerCall): void {

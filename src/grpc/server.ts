@@ -4,8 +4,10 @@
  */
 import { assert } from "../base/assert.ts";
 import { Histogram } from "../base/histogram.ts";
+import { ErrorCode } from "../http2/error-code.ts";
 import { type Http2Limits, defaultLimits } from "../http2/limits.ts";
 import { BufferPool, FlushQueue } from "../http2/output.ts";
+import { SharedQueue } from "../http2/send-scheduler.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
 import type { Connection } from "../platform/network.ts";
 import type {
@@ -30,6 +32,8 @@ export interface GrpcServerOptions {
   readonly maxConcurrentStreams?: number;
   /** Memory for requests of one connection that are not complete; default 256 MiB, above it the connection is closed. */
   readonly maxPartialBytes?: number;
+  /** Memory that all clients together make us hold; above it those that hold most are closed. Default 512 MiB. */
+  readonly maxHeldBytes?: number;
   /** `--grpc-keepalive-min-time`: pings closer than this are strikes; default 5000, 0 = grpc's own default of 5 minutes. */
   readonly keepaliveMinTimeMs?: number;
   /** `--grpc-keepalive-interval`: we ping a connection idle this long; default 2 h, which 0 means too (as in etcd). */
@@ -47,6 +51,7 @@ export interface GrpcServerOptions {
 const defaultMaxReceiveBytes = 2 * 1024 * 1024;
 const defaultMaxSendBytes = 0x7fff_ffff;
 const defaultMaxPartialBytes = 256 * 1024 * 1024;
+const defaultMaxHeldBytes = 512 * 1024 * 1024;
 const defaultKeepaliveMinTimeMs = 5000;
 const unsetKeepaliveMinTimeMs = 300_000;
 const defaultKeepaliveIntervalMs = 7_200_000;
@@ -61,6 +66,7 @@ const checkPeriodMs = 1000;
 export class GrpcServer {
   readonly #shared: ServerShared;
   readonly #measuresHandling: boolean;
+  readonly #maxHeldBytes: number;
   readonly #routes = new Map<string, Route>();
   readonly #services = new Set<string>();
   readonly #methods: MethodStats[] = [];
@@ -72,6 +78,7 @@ export class GrpcServer {
 
   constructor(options: GrpcServerOptions) {
     const limits: Http2Limits = { ...defaultLimits, ...options.limits };
+    this.#maxHeldBytes = options.maxHeldBytes ?? defaultMaxHeldBytes;
     this.#measuresHandling = options.measuresHandling ?? false;
     const intervalMs = options.keepaliveIntervalMs ?? 0;
     const timeoutMs = options.keepaliveTimeoutMs ?? 0;
@@ -86,6 +93,7 @@ export class GrpcServer {
           : { ...limits, maxConcurrentStreams: options.maxConcurrentStreams },
       pool: new BufferPool(),
       flushQueue: new FlushQueue(),
+      queue: new SharedQueue(this.#maxHeldBytes, () => this.#checkMemory()),
       deadlines: new DeadlineQueue(options.clock),
       routes: this.#routes,
       services: this.#services,
@@ -214,6 +222,20 @@ export class GrpcServer {
   #check(): void {
     const nowMs = this.#shared.clock.monotonic();
     for (const connection of this.#connections) connection.check(nowMs);
+    this.#checkMemory();
+  }
+
+  /** Closes those that hold most when all clients together hold too much, though none is above its own limit. */
+  #checkMemory(): void {
+    let heldBytes = 0;
+    for (const connection of this.#connections) heldBytes += connection.heldBytes;
+    if (heldBytes <= this.#maxHeldBytes) return;
+    const greediestFirst = [...this.#connections].sort((a, b) => b.heldBytes - a.heldBytes);
+    for (const connection of greediestFirst) {
+      if (heldBytes <= this.#maxHeldBytes) return;
+      heldBytes -= connection.heldBytes;
+      connection.session.fail(ErrorCode.enhanceYourCalm, "clients hold too much memory");
+    }
   }
 
   #connectionClosed(connection: ServerConnection): void {

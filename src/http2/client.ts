@@ -7,6 +7,7 @@ import type { Connection, NetworkError } from "../platform/network.ts";
 import { HpackEncoder, type HeaderPair } from "./hpack-encoder.ts";
 import { type Http2Limits, defaultLimits } from "./limits.ts";
 import { BufferPool, FlushQueue } from "./output.ts";
+import { SharedQueue } from "./send-scheduler.ts";
 import { Http2Session, type SessionOwner } from "./session.ts";
 import type { Http2Stream } from "./stream.ts";
 
@@ -49,6 +50,7 @@ export class Http2Client implements SessionOwner {
       limits: { ...defaultLimits, ...options.limits },
       pool: new BufferPool(),
       flushQueue: new FlushQueue(),
+      sharedQueue: new SharedQueue(Number.MAX_SAFE_INTEGER, () => undefined),
     });
     this.session.start();
   }

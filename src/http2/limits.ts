@@ -29,7 +29,7 @@ export interface Http2Limits {
   readonly pings: Rate;
   /** DATA frames that carry nothing and end nothing. */
   readonly emptyData: Rate;
-  /** PRIORITY, unknown and other frames that have no effect. */
+  /** PRIORITY, unknown and other frames that have no effect; WINDOW_UPDATE beyond what our DATA explains. */
   readonly idleFrames: Rate;
   /** Bytes of answers that wait for the peer's windows or socket; above it new streams are refused. */
   readonly refuseAboveQueuedBytes: number;

@@ -15,20 +15,35 @@ const turnBytes = 128 * 1024;
 /** Served entries at the head of a list are cut off when there are this many. */
 const compactAt = 1024;
 
+/** What is queued in all sessions of a server together. */
+export class SharedQueue {
+  bytes = 0;
+  readonly bytesMax: number;
+  /** Called while `bytes` is above `bytesMax`; it closes sessions. */
+  readonly onFull: () => void;
+
+  constructor(bytesMax: number, onFull: () => void) {
+    this.bytesMax = bytesMax;
+    this.onFull = onFull;
+  }
+}
+
 export class SendScheduler {
   /** Bytes queued in all streams of the session. */
   queuedBytes = 0;
   readonly #session: Http2Session;
   readonly #clock: Clock;
+  readonly #shared: SharedQueue;
   /** The line; served from `#head` on. */
   #line: Http2Stream[] = [];
   #head = 0;
   #scheduled = false;
   #running = false;
 
-  constructor(session: Http2Session, clock: Clock) {
+  constructor(session: Http2Session, clock: Clock, shared: SharedQueue) {
     this.#session = session;
     this.#clock = clock;
+    this.#shared = shared;
   }
 
   /** Puts a piece behind what the stream has queued; the bytes belong to it from now on. */
@@ -37,6 +52,7 @@ export class SendScheduler {
     else stream.queue.push(piece);
     stream.queuedBytes += piece.length;
     this.queuedBytes += piece.length;
+    this.#shared.bytes += piece.length;
   }
 
   /** Lets a stream stand in line if it has something to send and may. */
@@ -49,6 +65,7 @@ export class SendScheduler {
   /** Drops what a stream that closes has queued. */
   drop(stream: Http2Stream): void {
     this.queuedBytes -= stream.queuedBytes;
+    this.#shared.bytes -= stream.queuedBytes;
     stream.queuedBytes = 0;
     stream.queue = undefined;
   }
@@ -130,6 +147,7 @@ export class SendScheduler {
     }
     stream.queuedBytes -= size;
     this.queuedBytes -= size;
+    this.#shared.bytes -= size;
     if (stream.queueHead === queue.length) {
       stream.queue = undefined;
       stream.queueHead = 0;

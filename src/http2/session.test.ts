@@ -4,12 +4,14 @@ import {
   frame,
   goAwayCode,
   message,
+  parseFrames,
   preface,
   requestFields,
   resetCodes,
   settings,
   uint32,
 } from "../../test/support/raw-http2.ts";
+import { connectionPair } from "../../test/support/memory-connection.ts";
 import { ErrorCode } from "./error-code.ts";
 import { Flag, FrameType } from "./frame.ts";
 
@@ -268,6 +270,8 @@ test.each<[string, (peer: RawPeer) => Uint8Array[]]>([
   ["PING flood", () => many(60, () => frame(ping, 0, 0, eight))],
   ["empty DATA frames", (p) => [p.headers(1), ...many(60, () => frame(data, 0, 1, []))]],
   ["PRIORITY flood", () => many(60, () => frame(priority, 0, 1, [0, 0, 0, 3, 1]))],
+  ["WINDOW_UPDATE flood on the connection", () => many(60, () => frame(windowUpdate, 0, 0, uint32(1)))],
+  ["WINDOW_UPDATE flood on a stream", (p) => [p.headers(1), ...many(60, () => frame(windowUpdate, 0, 1, uint32(1)))]],
   ["unknown frames", () => many(60, () => frame(0xbb, 0, 0, []))],
   [
     "CONTINUATION flood of empty frames",
@@ -296,6 +300,49 @@ test("the same frames at the allowed rate are no attack", async () => {
     expect(goAwayCode(said)).toBeUndefined();
     await peer.clock.advance(101);
   }
+});
+
+test("updates of windows that answers explain are no flood", async () => {
+  const peer = new RawPeer({ limits: { idleFrames: { burst: 2, perSecond: 0 } } });
+  await peer.open();
+  for (let id = 1; id < 400; id += 2) {
+    const said = await peer.say(
+      peer.headers(id, "/t.S/Echo"),
+      frame(data, 1, id, message(new Uint8Array(10))),
+      frame(windowUpdate, 0, 0, uint32(1)),
+      frame(windowUpdate, 0, 0, uint32(1)),
+    );
+    expect(goAwayCode(said)).toBeUndefined();
+  }
+});
+
+test("settings that change the windows of all streams again and again count once a frame", async () => {
+  const peer = new RawPeer();
+  await peer.open(...many(100, (n) => peer.headers(2 * n + 1)));
+  // Each change alone is legal, and undone by the next.
+  const said = await peer.say(
+    settings(...many(2000, () => uint32(0)).map((_, n) => [4, n % 2 === 0 ? 0 : 70_000] as const)),
+  );
+  expect(goAwayCode(said)).toBeUndefined();
+  const answer = await peer.say(peer.headers(1001, "/t.S/Big"), frame(data, 1, 1001, message(new Uint8Array(0))));
+  const sent = answer.filter(({ type, id }) => type === data && id === 1001);
+  expect(sent.reduce((sum, { payload }) => sum + payload.length, 0)).toBeLessThanOrEqual(70_000);
+});
+
+test("clients that together hold too much memory: those that hold most are closed", async () => {
+  const peer = new RawPeer({ maxHeldBytes: 300_000 });
+  await peer.open(peer.headers(1));
+  const [near, far] = connectionPair(peer.clock);
+  peer.server.handleConnection(far);
+  const encoder = new RawPeer();
+  near.write(Buffer.concat([preface, settings(), ...many(200, (n) => encoder.headers(2 * n + 1))]));
+  await peer.clock.settle();
+  expect(peer.server.connectionCount).toBe(2);
+  await peer.clock.advance(3000);
+  expect(goAwayCode(parseFrames(far.takeWritten()))).toBe(calm);
+  expect(peer.server.connectionCount).toBe(1);
+  const alive = await peer.say(peer.headers(3, "/t.S/Echo"), frame(data, 1, 3, message(new Uint8Array(1))));
+  expect(alive.some(({ type, id }) => type === data && id === 3)).toBe(true);
 });
 
 test("streams above the limit are refused, and accepted again when there is room", async () => {

@@ -38,12 +38,17 @@ import { type Http2Limits, RateMeter } from "./limits.ts";
 import { type BufferPool, type FlushQueue, Output } from "./output.ts";
 import { PartialFrame } from "./partial-frame.ts";
 import { clientPreface } from "./preface.ts";
-import { SendScheduler, sliceBytes } from "./send-scheduler.ts";
+import { SendScheduler, type SharedQueue, sliceBytes } from "./send-scheduler.ts";
 import type { Http2Stream, StreamEnd } from "./stream.ts";
 import { StreamTable } from "./stream-table.ts";
 
 /** After GOAWAY and our FIN the peer has this long to close before we do. */
 const lingerMs = 1000;
+/** A DATA frame of ours explains an update of its stream's window and of the connection's, in parts. */
+const windowUpdatesPerFrame = 16;
+/** What was sent long ago explains no more than this. */
+const windowUpdatesDueMax = 100_000;
+
 /** What a session tells its server or client. */
 export interface SessionOwner {
   /**
@@ -72,6 +77,7 @@ export interface SessionOptions {
   readonly limits: Http2Limits;
   readonly pool: BufferPool;
   readonly flushQueue: FlushQueue;
+  readonly sharedQueue: SharedQueue;
 }
 
 export class Http2Session {
@@ -117,7 +123,11 @@ export class Http2Session {
   /** What the peer lets us send on the whole connection. */
   sendWindow = defaultWindowSize;
   #receivedBytes = 0;
+  /** WINDOW_UPDATE frames that what we sent explains, and how much of it was counted. */
+  #windowUpdatesDue = 0;
+  #framesSentSeen = 0;
   readonly #scheduler: SendScheduler;
+  readonly #sharedQueue: SharedQueue;
 
   // End.
   #closing = false;
@@ -140,9 +150,10 @@ export class Http2Session {
     this.#owner = options.owner;
     this.#clock = clock;
     this.#limits = limits;
+    this.#sharedQueue = options.sharedQueue;
     this.#isServer = options.role === "server";
     this.#prefaceDone = this.#isServer ? 0 : clientPreface.length;
-    this.#scheduler = new SendScheduler(this, clock);
+    this.#scheduler = new SendScheduler(this, clock, options.sharedQueue);
     this.#block = new HeaderBlock(limits);
     this.#decoder = new HpackDecoder({ maxListSize: limits.maxHeaderListSize });
     this.now = clock.monotonic();
@@ -449,8 +460,8 @@ export class Http2Session {
     stream.onAborted("reset", code);
   }
 
-  #onSettings(bytes: Uint8Array, start: number, end: number, flags: number, id: number): void {
-    if (id !== 0) throw new ConnectionError(ErrorCode.protocolError, "SETTINGS on a stream");
+  #onSettings(bytes: Uint8Array, start: number, end: number, flags: number, stream: number): void {
+    if (stream !== 0) throw new ConnectionError(ErrorCode.protocolError, "SETTINGS on a stream");
     const size = end - start;
     if ((flags & Flag.ack) !== 0) {
       if (size !== 0) throw new ConnectionError(ErrorCode.frameSizeError, "SETTINGS acknowledgement with a payload");
@@ -458,9 +469,15 @@ export class Http2Session {
     }
     if (size % 6 !== 0) throw new ConnectionError(ErrorCode.frameSizeError, "SETTINGS of a wrong size");
     this.#count(this.#settings, "too many SETTINGS frames");
+    let initialWindow = this.peerInitialWindow;
     for (let offset = start; offset < end; offset += 6) {
-      this.#applySetting((bytes[offset] << 8) | bytes[offset + 1], readUint32(bytes, offset + 2));
+      const id = (bytes[offset] << 8) | bytes[offset + 1];
+      const value = readUint32(bytes, offset + 2);
+      if (id === SettingId.initialWindowSize) initialWindow = checkedWindow(value);
+      else this.#applySetting(id, value);
     }
+    // Once a frame, as it goes through all streams: 2730 changes in one frame would be work without measure.
+    this.#changeInitialWindow(initialWindow);
     this.#settingsSeen = true;
     this.#reserveControl(frameHeaderSize);
     const { output } = this;
@@ -479,10 +496,6 @@ export class Http2Session {
         break;
       case SettingId.maxConcurrentStreams:
         this.peerMaxConcurrentStreams = value;
-        break;
-      case SettingId.initialWindowSize:
-        if (value > maxWindowSize) throw new ConnectionError(ErrorCode.flowControlError, "bad INITIAL_WINDOW_SIZE");
-        this.#changeInitialWindow(value);
         break;
       case SettingId.maxFrameSize:
         if (value < defaultMaxFrameSize || value > maxMaxFrameSize) {
@@ -543,6 +556,7 @@ export class Http2Session {
   #onWindowUpdate(bytes: Uint8Array, start: number, end: number, id: number): void {
     if (end - start !== 4) throw new ConnectionError(ErrorCode.frameSizeError, "WINDOW_UPDATE of a wrong size");
     const increment = readUint31(bytes, start);
+    this.#countWindowUpdate();
     if (id === 0) {
       if (increment === 0) throw new ConnectionError(ErrorCode.protocolError, "WINDOW_UPDATE of 0");
       this.sendWindow += increment;
@@ -551,7 +565,6 @@ export class Http2Session {
       const stream = this.#streams.get(id);
       if (stream === undefined) {
         if (this.#isIdle(id)) throw new ConnectionError(ErrorCode.protocolError, "WINDOW_UPDATE on an idle stream");
-        this.#count(this.#idleFrames, "too many WINDOW_UPDATE frames on closed streams");
         return;
       }
       if (increment === 0 || stream.sendWindow + increment > maxWindowSize) {
@@ -562,6 +575,17 @@ export class Http2Session {
       this.#scheduler.line(stream);
     }
     this.#scheduler.run();
+  }
+
+  /** What we send gives the peer reason to speak of windows; more than that it does for nothing. */
+  #countWindowUpdate(): void {
+    if (this.framesSent !== this.#framesSentSeen) {
+      const reasons = (this.framesSent - this.#framesSentSeen) * windowUpdatesPerFrame;
+      this.#windowUpdatesDue = Math.min(this.#windowUpdatesDue + reasons, windowUpdatesDueMax);
+      this.#framesSentSeen = this.framesSent;
+    }
+    if (this.#windowUpdatesDue > 0) this.#windowUpdatesDue--;
+    else this.#count(this.#idleFrames, "too many WINDOW_UPDATE frames");
   }
 
   /** A frame for a stream that is not open: the end of the connection when it never was. */
@@ -668,6 +692,7 @@ export class Http2Session {
       this.fail(ErrorCode.enhanceYourCalm, "too much data waits for a slow reader");
       return;
     }
+    if (this.#sharedQueue.bytes > this.#sharedQueue.bytesMax) this.#sharedQueue.onFull(); // which may close this session
     this.#scheduler.line(stream);
     this.#scheduler.run();
   }
@@ -873,4 +898,9 @@ export class Http2Session {
     this.output.close();
     this.#owner.sessionClosed(this, error);
   }
+}
+
+function checkedWindow(value: number): number {
+  if (value > maxWindowSize) throw new ConnectionError(ErrorCode.flowControlError, "bad INITIAL_WINDOW_SIZE");
+  return value;
 }
