@@ -78,7 +78,7 @@ export async function bootstrap(
       "recommended-request-bytes": REQUEST_BYTES_RECOMMENDED_MAX,
     });
   }
-  const dirs = openDataDir(platform.disk, log, config);
+  const dirs = await openDataDir(platform.disk, log, config);
   const context = { config, platform, log, dirs, onFatal, walMetrics: new WalMetrics() };
   return dirs.hasWal ? restart(context) : found(context);
 }

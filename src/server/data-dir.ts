@@ -9,6 +9,7 @@ import { dirname, join } from "node:path";
 import { DiskError, type Disk } from "../platform/disk.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { MemberConfig } from "./config.ts";
+import { finishRestore, refuseUnfinishedRestore } from "./interrupted-restore.ts";
 import { StartError } from "./start-error.ts";
 
 const DIRECTORY_PERMISSIONS = 0o700;
@@ -27,7 +28,7 @@ export interface DataDir {
  * Makes what is missing and removes the remains of interrupted copies.
  * @throws {StartError} when a directory cannot be used, or holds something else than one member.
  */
-export function openDataDir(disk: Disk, log: Logger, config: MemberConfig): DataDir {
+export async function openDataDir(disk: Disk, log: Logger, config: MemberConfig): Promise<DataDir> {
   const memberDir = join(config.dataDir, "member");
   const snapDir = join(memberDir, "snap");
   const walDir = config.walDir ?? join(memberDir, "wal");
@@ -35,12 +36,14 @@ export function openDataDir(disk: Disk, log: Logger, config: MemberConfig): Data
   prepare(disk, log, config.dataDir, "data directory");
   if (disk.exists(join(config.dataDir, "proxy")))
     throw new StartError("v2 http proxy has already been deprecated in 3.6");
+  refuseUnfinishedRestore(disk, config.dataDir);
   prepare(disk, log, memberDir, "member directory");
   prepare(disk, log, snapDir, "snapshot directory");
   for (const name of disk.list(snapDir)) {
     if (name.startsWith("tmp") || name.startsWith("db.tmp.")) disk.remove(join(snapDir, name));
   }
   const backendPath = join(snapDir, "db");
+  await finishRestore(disk, log, { walDir, backendPath });
   const hasWal = disk.exists(walDir) && disk.list(walDir).some((name) => name.endsWith(".wal"));
   const hasBackend = disk.exists(backendPath);
   if (hasWal) prepare(disk, log, walDir, "WAL directory");

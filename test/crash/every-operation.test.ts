@@ -4,14 +4,7 @@
  * everything that was acknowledged is there afterwards, and nothing that was never asked for.
  */
 import { expect, test } from "vitest";
-import { createStderrLogger } from "../../src/platform/node/stderr-logger.ts";
-import {
-  createVirtualPlatform,
-  Scheduler,
-  VirtualDrive,
-  VirtualInternet,
-  type VirtualPlatform,
-} from "../../src/platform/virtual/index.ts";
+import type { VirtualPlatform } from "../../src/platform/virtual/index.ts";
 import { memberConfig, type MemberConfig } from "../../src/server/config.ts";
 import type { Member } from "../../src/server/member.ts";
 import { startMember } from "../../src/server/start-member.ts";
@@ -19,6 +12,7 @@ import { CompactionRequest } from "../../src/wire/gen/etcdserverpb/rpc.ts";
 import { decodeKeyValue } from "../../src/wire/hot/key-value.ts";
 import { encodeDeleteRangeRequest } from "../../src/wire/hot/kv-requests.ts";
 import { propose, put, rangeAll } from "../support/member.ts";
+import { VirtualMachine } from "../support/virtual-machine.ts";
 
 const none = new Uint8Array(0);
 const config = memberConfig({ dataDir: "/data", snapshotCount: 5, backendBatchIntervalMs: 20, maxWals: 1 });
@@ -39,28 +33,6 @@ class Witness {
     await request();
     this.acknowledged = after;
     this.pending = undefined;
-  }
-}
-
-class Machine {
-  readonly scheduler = new Scheduler();
-  readonly drive: VirtualDrive;
-  readonly #internet = new VirtualInternet();
-  #boots = 0;
-
-  constructor(seed: number) {
-    this.drive = new VirtualDrive({ seed });
-  }
-
-  boot(): VirtualPlatform {
-    return createVirtualPlatform({
-      scheduler: this.scheduler,
-      drive: this.drive,
-      internet: this.#internet,
-      host: `10.0.0.1`,
-      seed: ++this.#boots,
-      log: createStderrLogger("fatal", () => undefined),
-    });
   }
 }
 
@@ -110,21 +82,10 @@ function sorted(keys: Keyspace): [string, string][] {
 
 /** Lives until the power fails at `operation`. @returns false when the life was over before. */
 async function crashAt(operation: number, settings: MemberConfig = config): Promise<boolean> {
-  const machine = new Machine(operation);
+  const machine = new VirtualMachine(operation);
   const witness = new Witness();
   const platform = machine.boot();
-  let hasCrashed = false;
-  machine.drive.crashAt(operation, () => {
-    hasCrashed = true;
-    platform.clock.stop();
-  });
-  let isOver = false;
-  live(platform, witness, settings).then(
-    () => (isOver = true),
-    // The promise of a dead process may break or hang; what counts is what the drive has kept.
-    () => undefined,
-  );
-  await machine.scheduler.runUntil(() => isOver || hasCrashed);
+  const hasCrashed = await machine.crashDuring(platform, operation, () => live(platform, witness, settings));
   if (!hasCrashed) return false;
   const { acknowledged, pending } = witness;
   const member = await machine.scheduler.run(ready(machine.boot()));

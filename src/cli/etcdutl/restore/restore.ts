@@ -6,7 +6,8 @@
  *     member/wal/                         their n additions, committed, and the record of that .snap
  *
  * All is built below `member.restoring` and gets its name when everything in it is synced, so that a restore that is
- * cut off at any point leaves no member behind, and the next one starts over. (etcd builds in place.)
+ * cut off at any point leaves no member behind, and the next one starts over. (etcd builds in place.) A log outside of the
+ * data directory gets its name last; when that is cut off, the member's start does it: server/interrupted-restore.ts.
  * Source: etcdutl/snapshot/v3_snapshot.go.
  */
 import { dirname, join, resolve } from "node:path";
@@ -21,6 +22,7 @@ import { type Bucket, buckets } from "../../../storage/backend/bucket.ts";
 import { writeConsistentIndex, writeScheduledCompact } from "../../../storage/backend/schema.ts";
 import { saveSnapshot } from "../../../storage/snap/snap-files.ts";
 import { Wal } from "../../../storage/wal/wal.ts";
+import { nameRestoredLog, unfinishedMember, unfinishedWalDir } from "../../../server/interrupted-restore.ts";
 import { Metadata } from "../../../wire/gen/etcdserverpb/etcdserver.ts";
 import { describingFailure } from "../../shared/file-error.ts";
 import { quote } from "../../shared/go-quote.ts";
@@ -49,7 +51,6 @@ export interface RestoreHost {
   readonly log: Logger;
 }
 
-const unfinished = "member.restoring";
 /** Nothing is written while the restore waits for something, so the timer has no work. */
 const batchIntervalMs = 3_600_000;
 
@@ -73,8 +74,8 @@ export async function restoreSnapshot(host: RestoreHost, options: RestoreOptions
   };
   log.info("restoring snapshot", fields);
   const made = makeDirectories(disk, [dataDir, ...(walDir === undefined ? [] : [dirname(walDir)])]);
-  const memberDir = join(dataDir, unfinished);
-  const newWalDir = walDir === undefined ? join(memberDir, "wal") : `${walDir}.restoring`;
+  const memberDir = join(dataDir, unfinishedMember);
+  const newWalDir = walDir === undefined ? join(memberDir, "wal") : unfinishedWalDir(walDir);
   try {
     for (const remains of [memberDir, newWalDir]) disk.remove(remains, { recursive: true });
     const snapDir = join(memberDir, "snap");
@@ -83,13 +84,8 @@ export async function restoreSnapshot(host: RestoreHost, options: RestoreOptions
     await writeLog(host, cluster, newWalDir, snapDir);
     for (const directory of [snapDir, memberDir]) await disk.syncDirectory(directory);
     for (const directory of made) await disk.syncDirectory(dirname(directory));
-    if (walDir !== undefined) {
-      disk.rename(newWalDir, walDir);
-      await disk.syncDirectory(dirname(walDir));
-    }
-    // From here on there is a member.
+    if (walDir !== undefined) await disk.syncDirectory(dirname(walDir));
     disk.rename(memberDir, join(dataDir, "member"));
-    await disk.syncDirectory(dataDir);
   } catch (error) {
     for (const remains of [memberDir, newWalDir]) disk.remove(remains, { recursive: true });
     for (const directory of made.reverse()) {
@@ -97,13 +93,16 @@ export async function restoreSnapshot(host: RestoreHost, options: RestoreOptions
     }
     throw error;
   }
+  // From here on there is a member.
+  await disk.syncDirectory(dataDir);
+  if (walDir !== undefined) await nameRestoredLog(disk, walDir);
   log.info("restored snapshot", fields);
 }
 
 /** What was there before must stay as it is. The remains of a restore that was cut off may be there. */
 function checkTargets(disk: Disk, { dataDir, walDir }: RestoreOptions): void {
   if (disk.exists(dataDir)) {
-    const isUsable = disk.stat(dataDir).isDirectory && disk.list(dataDir).every((name) => name === unfinished);
+    const isUsable = disk.stat(dataDir).isDirectory && disk.list(dataDir).every((name) => name === unfinishedMember);
     if (!isUsable) throw new Error(`data-dir ${quote(dataDir)} not empty or could not be read`);
   }
   if (walDir !== undefined && disk.exists(walDir)) throw new Error(`wal-dir ${quote(walDir)} exists`);
