@@ -1,22 +1,19 @@
-/** The npm client `etcd3` (grpc-js underneath) against a member of ours, as a Node developer would use it. */
+/** The npm client `etcd3` (grpc-js underneath) against an etcd in the same process, as a Node developer would use both. */
 import { Etcd3, EtcdLockFailedError, type Watcher } from "etcd3";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { removeFolder, ServerProcess, temporaryFolder } from "./support/process.ts";
+import { startEtcd, type TestEtcd } from "../src/testing/index.ts";
 
-let folder: string;
-let server: ServerProcess;
+let etcd: TestEtcd;
 let client: Etcd3;
 
 beforeAll(async () => {
-  folder = temporaryFolder();
-  server = await ServerProcess.start({ dataDir: `${folder}/data` });
-  client = new Etcd3({ hosts: server.endpoint });
+  etcd = await startEtcd();
+  client = new Etcd3({ hosts: etcd.endpoint });
 });
 
 afterAll(async () => {
   client.close();
-  await server.stop();
-  removeFolder(folder);
+  await etcd[Symbol.asyncDispose]();
 });
 
 test("put, get, delete", async () => {
@@ -95,4 +92,70 @@ test("an election has a leader, and an observer learns of it", async () => {
   });
   expect(await election.leader()).toBe("candidate-1");
   await campaign.resign();
+});
+
+test("a namespace keeps its keys, locks and leases apart", async () => {
+  const space = client.namespace("tenant/");
+  await space.put("name").value("ours");
+  expect(await client.get("tenant/name").string()).toBe("ours");
+  expect(await space.getAll().strings()).toEqual({ name: "ours" });
+  await space.lock("job").do(async () => {
+    expect(await client.getAll().prefix("tenant/job").count()).toBe(1);
+  });
+});
+
+test("a software transaction is repeated when another writer was faster", async () => {
+  await client.put("stm").value("1");
+  let attempts = 0;
+  await client.stm().transact(async (tx) => {
+    const value = Number(await tx.get("stm").number());
+    attempts += 1;
+    if (attempts === 1) await client.put("stm").value("10");
+    await tx.put("stm").value(value + 1);
+  });
+  expect(attempts).toBe(2);
+  expect(await client.get("stm").number()).toBe(11);
+});
+
+test("a lease that is lost is told", async () => {
+  const lease = client.lease(60);
+  await lease.put("leased-until-lost").value("x");
+  const lost = new Promise<string>((resolve) => lease.on("lost", ({ message }) => resolve(message)));
+  await etcd.client.revoke(BigInt(await lease.grant()));
+  await lease.keepaliveOnce().catch(() => undefined);
+  expect(await lost).toMatch(/lease/i);
+  expect(await client.get("leased-until-lost").string()).toBeNull();
+});
+
+test("a watcher goes on after a power failure and sees each change once", async () => {
+  const watcher = await client.watch().prefix("survivor/").create();
+  const seen: string[] = [];
+  watcher.on("put", ({ value }) => void seen.push(value.toString()));
+  await client.put("survivor/1").value("before");
+  await expect.poll(() => seen, { timeout: 30_000 }).toEqual(["before"]);
+  etcd.crash();
+  await etcd.restart();
+  await etcd.client.put("survivor/2", "after");
+  await expect.poll(() => seen, { timeout: 30_000 }).toEqual(["before", "after"]);
+  await watcher.cancel();
+});
+
+test("users may do what their roles allow and no more", async () => {
+  await using locked = await startEtcd();
+  const root = new Etcd3({ hosts: locked.endpoint, auth: { username: "root", password: "admin" } });
+  const open = new Etcd3({ hosts: locked.endpoint });
+  await open.role("root").create();
+  await open.user("root").create("admin");
+  await open.user("root").addRole("root");
+  await open.role("reader").create();
+  await open.role("reader").grant({ permission: "Read", range: open.range({ prefix: "public/" }) });
+  await open.user("guest").create("secret");
+  await open.user("guest").addRole("reader");
+  await open.auth.authEnable();
+  const guest = new Etcd3({ hosts: locked.endpoint, auth: { username: "guest", password: "secret" } });
+  await root.put("public/a").value("1");
+  expect(await guest.get("public/a").string()).toBe("1");
+  await expect(guest.put("public/a").value("2")).rejects.toThrow("permission denied");
+  await expect(guest.get("private").string()).rejects.toThrow("permission denied");
+  for (const each of [root, open, guest]) each.close();
 });
