@@ -44,6 +44,7 @@ const allowed = {
   ],
   http: ["base", "platform", "wire", "grpc", "alarm", "membership", "server"],
   client: ["base", "platform", "wire", "http2", "grpc"],
+  discovery: ["base", "platform", "wire", "membership", "client"],
   cli: [
     "base",
     "platform",
@@ -64,6 +65,7 @@ const allowed = {
     "server",
     "http",
     "client",
+    "discovery",
   ],
   testing: ["base", "platform", "wire", "client", "cli"],
 };

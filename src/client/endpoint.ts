@@ -46,7 +46,8 @@ export function usesTls(endpoint: Endpoint, first: Endpoint, hasOption: boolean)
 function parseHostPort(text: string): Address {
   const match = /^(?:\[([^\]]*)\]|([^:]*)):([^:]*)$/.exec(text);
   if (match === null) return { host: text.replace(/^\[|\]$/g, ""), port: 443 };
-  const host = match[1] ?? match[2];
+  // A dot at the end of a name says that it is complete; a resolver of hosts does not want it.
+  const host = match[1] ?? match[2].replace(/(?<=.)\.$/, "");
   const port = /^\d{1,5}$/.test(match[3]) ? Number(match[3]) : noPort;
   return { host: host === "" ? "localhost" : host, port: port > 0xffff ? noPort : port };
 }

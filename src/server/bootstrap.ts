@@ -28,7 +28,13 @@ import type { MemberConfig } from "./config.ts";
 import { checkBackend, checkLog, membersAt } from "./bootstrap-checks.ts";
 import { type DataDir, openDataDir, refuseWithoutWal } from "./data-dir.ts";
 import { forceNewCluster, type LogToForce } from "./force-new-cluster.ts";
-import { type InitialCluster, initialCluster } from "./initial-cluster.ts";
+import {
+  checkAdvertised,
+  type InitialCluster,
+  initialCluster,
+  ownMember,
+  refuseDuplicates,
+} from "./initial-cluster.ts";
 import { joinCluster, refuseBootstrapped } from "./join-cluster.ts";
 import { StartError } from "./start-error.ts";
 import { WalMetrics } from "./wal-metrics.ts";
@@ -119,16 +125,49 @@ interface ClusterToEnter extends InitialCluster {
 }
 
 /** A cluster to found, or one that runs already and waits for this member. */
-async function theCluster({ config, platform }: Context): Promise<ClusterToEnter> {
-  if (config.initialClusterState === "existing") return joinCluster(config, platform);
-  const cluster = initialCluster(config);
-  await refuseBootstrapped(config, platform, cluster.memberId);
-  return { ...cluster, remotes: [] };
+async function theCluster({ config, platform, log }: Context): Promise<ClusterToEnter> {
+  const found = await lookUpMembers(config);
+  if (found.initialClusterState === "existing") return joinCluster(found, platform);
+  ownMember(found);
+  await checkAdvertised(found, { resolver: platform.resolver, clock: platform.clock, log });
+  await refuseBootstrapped(found, platform, initialCluster(found).memberId);
+  return { ...initialCluster(await register(found, log)), remotes: [] };
+}
+
+/** @throws {StartError} by rejection, when the other members cannot be found. */
+async function lookUpMembers(config: MemberConfig): Promise<MemberConfig> {
+  const { discovery } = config;
+  if (discovery?.kind !== "lookup") return config;
+  try {
+    return { ...config, initialCluster: await discovery.members() };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new StartError(`error setting up initial cluster: ${reason}`, { cause });
+  }
+}
+
+/** Makes this member known, and waits until the others are. */
+async function register(config: MemberConfig, log: Logger): Promise<MemberConfig> {
+  const { discovery } = config;
+  if (discovery?.kind !== "registry") return config;
+  log.info("Bootstrapping cluster using v3 discovery.");
+  const { memberId } = initialCluster(config);
+  const founders = await discovery.join(memberId, ownMember(config));
+  refuseDuplicates(founders, "discovery");
+  const found = { ...config, initialCluster: founders };
+  // Members of one name would be taken for one with the URLs of both.
+  if (initialCluster(found).memberId === memberId) return found;
+  throw new StartError(`another member registered as ${JSON.stringify(config.name)}; give each a --name of its own`);
 }
 
 /** Starts a member from what it has left on disk. */
 async function restart(context: Context): Promise<Bootstrapped> {
   const { config, platform, log, dirs } = context;
+  if (config.discovery?.kind === "registry") {
+    log.warn("discovery token is ignored since cluster already initialized; valid logs are found", {
+      "wal-dir": dirs.walDir,
+    });
+  }
   const valid = readValidSnapshots(platform.disk, dirs.walDir, log);
   const snapshot = loadNewestSnapshot(platform.disk, log, dirs.snapDir, valid);
   if (snapshot === undefined) log.info("No snapshot found. Recovering WAL from scratch!");
@@ -191,7 +230,7 @@ async function completeFounding(
   const isFounded = found.snapshot !== undefined || hardState.commit > 0 || readConsistentIndex(found.backend) > 0;
   // One that joined a cluster waits for its log.
   if (isFounded || config.initialClusterState === "existing") return { hardState, entries };
-  const cluster = initialCluster(config);
+  const cluster = initialCluster(await register(await lookUpMembers(config), log));
   if (cluster.memberId !== found.memberId || entries.length > cluster.entries.length) {
     throw new StartError(
       `the log in this directory belongs to member ${formatId(found.memberId)} and is empty, but the flags describe ` +

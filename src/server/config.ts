@@ -4,6 +4,7 @@
  * directly with {@link memberConfig}. Flags about listeners, TLS, logs and metrics are not here: they belong to the
  * programs around the member. Defaults are etcd 3.6's and stand only in {@link memberConfigDefaults}.
  */
+import type { NamedUrls } from "../membership/peer-urls.ts";
 import type { ClientTls } from "../platform/tls.ts";
 
 /** How old revisions are compacted away without being asked: never, by age, or by count. */
@@ -12,11 +13,18 @@ export type AutoCompaction =
   | { readonly mode: "periodic"; readonly retentionMs: number }
   | { readonly mode: "revision"; readonly retentionRevisions: number };
 
-/** One entry of `--initial-cluster`: a member's name with all of its peer URLs. */
-export interface InitialMember {
-  readonly name: string;
-  readonly peerUrls: readonly string[];
-}
+/** How a member that has never run learns who founds the cluster with it. */
+export type Discovery =
+  /** All of them are known beforehand, this one too. @throws {Error} by rejection, with etcd's text. */
+  | { readonly kind: "lookup"; readonly members: () => Promise<readonly NamedUrls[]> }
+  /**
+   * This one registers, and waits for the others.
+   * @throws {DiscoveryError} by rejection.
+   */
+  | {
+      readonly kind: "registry";
+      readonly join: (memberId: bigint, own: NamedUrls) => Promise<readonly NamedUrls[]>;
+    };
 
 /** Durations are milliseconds, sizes bytes. The flag's etcd name stands in front of each field's meaning. */
 export interface MemberConfig {
@@ -66,8 +74,10 @@ export interface MemberConfig {
   readonly initialAdvertisePeerUrls: readonly string[];
   /** `--advertise-client-urls`: published to the cluster, sorted. */
   readonly advertiseClientUrls: readonly string[];
-  /** `--initial-cluster`, used only while the data directory is new. */
-  readonly initialCluster: readonly InitialMember[];
+  /** `--initial-cluster`, used only while the data directory is new. With {@link discovery} this member alone. */
+  readonly initialCluster: readonly NamedUrls[];
+  /** `--discovery-srv`, `--discovery-endpoints`. */
+  readonly discovery?: Discovery | undefined;
   /** `--initial-cluster-state`. */
   readonly initialClusterState: "new" | "existing";
   /** `--initial-cluster-token`. */
@@ -102,6 +112,8 @@ export interface MemberConfig {
 
   /** How members at https URLs are dialled, but for the name of the server: `--peer-cert-file` and so on. */
   readonly peerTls?: Omit<ClientTls, "serverName"> | undefined;
+  /** For which name all members' certificates are valid; undefined: each for its host. */
+  readonly peerServerName?: string | undefined;
 
   /** `--warning-apply-duration`: a slower apply is logged. */
   readonly warningApplyDurationMs: number;

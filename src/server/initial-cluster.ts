@@ -5,11 +5,13 @@
  * server/etcdserver/bootstrap.go, etcd-io/raft bootstrap.go.
  */
 import { type Member as ClusterMember, memberToJson } from "../membership/member.ts";
+import { formatUrlsMap, type NamedUrls } from "../membership/peer-urls.ts";
 import { encodeConfChange } from "../wire/raft/codec.ts";
 import { ConfChangeType, type Entry, EntryType, type HardState, NONE } from "../wire/raft/types.ts";
-import type { InitialMember, MemberConfig } from "./config.ts";
+import type { MemberConfig } from "./config.ts";
 import { deriveClusterId, deriveMemberId } from "./ids.ts";
 import { StartError } from "./start-error.ts";
+import { UrlEquality, type UrlEqualityParts } from "./url-equality.ts";
 
 export interface InitialCluster {
   readonly memberId: bigint;
@@ -35,7 +37,7 @@ export function initialCluster(config: MemberConfig): InitialCluster {
   };
 }
 
-function toMember({ name, peerUrls }: InitialMember, token: string): ClusterMember {
+function toMember({ name, peerUrls }: NamedUrls, token: string): ClusterMember {
   const sorted = [...peerUrls].sort();
   return { id: deriveMemberId(sorted, token), peerUrls: sorted, isLearner: false, name, clientUrls: [] };
 }
@@ -49,31 +51,47 @@ function foundingEntry(member: ClusterMember, index: number): Entry {
 /**
  * This member's part of `--initial-cluster`.
  *
- * @throws {StartError} when it is not there, differs from what is advertised, or when a URL stands twice.
+ * @throws {StartError} when it is not there, or when a URL stands twice.
  */
-export function ownMember({ name, initialCluster: cluster, initialAdvertisePeerUrls }: MemberConfig): InitialMember {
+export function ownMember({ name, initialCluster: cluster }: MemberConfig): NamedUrls {
   const own = cluster.find((member) => member.name === name);
   if (own === undefined) {
     throw new StartError(`couldn't find local name ${JSON.stringify(name)} in the initial cluster configuration`);
   }
+  refuseDuplicates(cluster, "initial");
+  return own;
+}
+
+/** @throws {StartError} when two members, or one member twice, have the same URL. */
+export function refuseDuplicates(cluster: readonly NamedUrls[], kind: "initial" | "discovery"): void {
+  const urls = cluster.flatMap((member) => member.peerUrls);
+  if (new Set(urls).size === urls.length) return;
+  const text = formatUrlsMap(cluster);
+  throw new StartError(`${kind === "initial" ? "initial cluster" : "discovery cluster"} ${text} has duplicate url`);
+}
+
+/** What a founder says of itself twice must be the same place. @throws {StartError} by rejection. */
+export async function checkAdvertised(config: MemberConfig, parts: UrlEqualityParts): Promise<void> {
+  const { name, initialAdvertisePeerUrls } = config;
+  // A name that is not there is found by `ownMember`, in etcd's order.
+  const own = config.initialCluster.find((member) => member.name === name);
+  if (own === undefined) return;
   const advertised = [...initialAdvertisePeerUrls].sort();
+  const reason = await new UrlEquality(parts).difference(advertised, own.peerUrls);
+  if (reason === undefined) return;
   const missing = own.peerUrls.filter((url) => !advertised.includes(url)).map((url) => `${name}=${url}`);
   if (missing.length > 0) {
     throw new StartError(
-      `--initial-cluster has ${missing.join(",")} but missing from --initial-advertise-peer-urls=${advertised.join(",")}`,
+      `--initial-cluster has ${missing.join(",")} but missing from ` +
+        `--initial-advertise-peer-urls=${advertised.join(",")} (${reason})`,
     );
   }
+  const map = formatUrlsMap([{ name, peerUrls: advertised }]);
   const unknown = advertised.filter((url) => !own.peerUrls.includes(url));
   if (unknown.length > 0) {
-    const map = advertised.map((url) => `${name}=${url}`).join(",");
     throw new StartError(
       `--initial-advertise-peer-urls has ${unknown.join(",")} but missing from --initial-cluster=${map}`,
     );
   }
-  const urls = cluster.flatMap((member) => member.peerUrls);
-  if (new Set(urls).size !== urls.length) {
-    const text = cluster.flatMap((member) => member.peerUrls.map((url) => `${member.name}=${url}`)).join(",");
-    throw new StartError(`initial cluster ${text} has duplicate url`);
-  }
-  return own;
+  throw new StartError(`failed to resolve ${advertised.join(",")} to match --initial-cluster=${map} (${reason})`);
 }

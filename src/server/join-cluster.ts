@@ -7,6 +7,7 @@
  */
 import { peerDial } from "./peer-dial.ts";
 import { formatId, type Member } from "../membership/member.ts";
+import type { NamedUrls } from "../membership/peer-urls.ts";
 import {
   compareVersions,
   formatVersion,
@@ -24,6 +25,7 @@ import { type MemberConfig, requestTimeoutMs } from "./config.ts";
 import { type InitialCluster, ownMember } from "./initial-cluster.ts";
 import { peerDialTimeoutMs } from "./peers.ts";
 import { StartError } from "./start-error.ts";
+import { areSameTexts, UrlEquality } from "./url-equality.ts";
 
 /** How long a founder looks for an earlier self; who cannot be reached counts as not founded. */
 const FOUNDED_TIMEOUT_MS = 1_000;
@@ -31,6 +33,7 @@ const MEMBERS_TIMEOUT_MS = 10_000;
 
 interface Asking {
   readonly config: MemberConfig;
+  readonly platform: Platform;
   readonly client: PeerClient;
   readonly log: Logger;
 }
@@ -43,7 +46,7 @@ export async function joinCluster(
   ownMember(config);
   const asking = askingFor(config, platform);
   const { clusterId, members } = await fetchCluster(asking);
-  const own = matchMembers(config, members);
+  const own = await matchMembers(asking, { clusterId, members });
   const others = members.filter((member) => member.id !== own.id);
   if (!(await isCompatible(asking, others))) throw new StartError("incompatible with current running cluster");
   const learners = members.filter((member) => member.isLearner).length;
@@ -80,7 +83,7 @@ function askingFor(config: MemberConfig, platform: Platform): Asking {
     dialTimeoutMs: peerDialTimeoutMs(config),
     dial: peerDial(config, platform),
   });
-  return { config, client, log: platform.log.withCaller("server/join-cluster.ts") };
+  return { config, platform, client, log: platform.log.withCaller("server/join-cluster.ts") };
 }
 
 function peerUrlsOfOthers(config: MemberConfig): string[] {
@@ -106,27 +109,56 @@ async function fetchCluster({ config, client, log }: Asking): Promise<ClusterMem
   throw refuse("could not retrieve cluster information from the given URLs");
 }
 
-/** Finds for each member of the running cluster the one on the command line with the same URLs. @returns this member. */
-function matchMembers(config: MemberConfig, members: readonly Member[]): Member {
-  const refuse = (text: string): StartError => {
-    const ids = members.map((member) => formatId(member.id)).join(" ");
-    return new StartError(`error validating peerURLs {Members:[${ids}]}: ${text}`);
-  };
+/**
+ * Finds for each member of the running cluster the one on the command line with the same URLs: by their texts first, as
+ * resolving a name that is of no use here may take long.
+ *
+ * @returns this member. @throws {StartError} by rejection.
+ */
+async function matchMembers({ config, platform, log }: Asking, cluster: ClusterMembers): Promise<Member> {
+  const { members } = cluster;
+  const refuse = (text: string): StartError =>
+    new StartError(`error validating peerURLs ${describeCluster(cluster)}: ${text}`);
   if (members.length !== config.initialCluster.length) throw refuse("member count is unequal");
+  const equality = new UrlEquality({ resolver: platform.resolver, clock: platform.clock, log });
   let own: Member | undefined;
   for (const member of members) {
-    const urls = [...member.peerUrls].sort().join(",");
-    const match = config.initialCluster.find(({ peerUrls }) => [...peerUrls].sort().join(",") === urls);
+    const { match, reason } = await matchOf(member, config.initialCluster, equality);
     if (match === undefined) {
       throw refuse(
         `PeerURLs: no match found for existing member (${formatId(member.id)}, [${member.peerUrls.join(" ")}]), ` +
-          `last resolver error (len([]string{${member.peerUrls.map((url) => JSON.stringify(url)).join(", ")}}) differs)`,
+          `last resolver error (${reason})`,
       );
     }
     if (match.name === config.name) own = member;
   }
   if (own === undefined) throw refuse(`no member has the peer URLs of ${JSON.stringify(config.name)}`);
   return own;
+}
+
+async function matchOf(
+  { peerUrls }: Member,
+  configured: readonly NamedUrls[],
+  equality: UrlEquality,
+): Promise<{ readonly match: NamedUrls | undefined; readonly reason: string | undefined }> {
+  let match = configured.find((candidate) => areSameTexts(candidate.peerUrls, peerUrls));
+  let reason: string | undefined;
+  for (const candidate of configured) {
+    if (match !== undefined) break;
+    reason = await equality.difference(peerUrls, candidate.peerUrls);
+    if (reason === undefined) match = candidate;
+  }
+  return { match, reason };
+}
+
+/** As Go prints the cluster. */
+function describeCluster({ clusterId, members }: ClusterMembers): string {
+  const texts = members.map(
+    ({ id, peerUrls, isLearner, name, clientUrls }) =>
+      `&{ID:${formatId(id)} RaftAttributes:{PeerURLs:[${peerUrls.join(" ")}] IsLearner:${isLearner}} ` +
+      `Attributes:{Name:${name} ClientURLs:[${clientUrls.join(" ")}]}}`,
+  );
+  return `{ClusterID:${formatId(clusterId)} Members:[${texts.join(" ")}] RemovedMemberIDs:[]}`;
 }
 
 /** No cluster version that is known may be out of range, and one must be known. */

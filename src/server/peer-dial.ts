@@ -5,14 +5,14 @@ import type { ClientTls } from "../platform/tls.ts";
 import type { MemberConfig } from "./config.ts";
 
 /** @throws nothing itself; the dial rejects when an https URL is dialled and no TLS is set up. */
-export function peerDial({ peerTls }: MemberConfig, { network }: Platform): Dial {
+export function peerDial({ peerTls, peerServerName }: MemberConfig, { network }: Platform): Dial {
   // One object per name: the network keeps the files of each, read.
   const byName = new Map<string, ClientTls>();
   return (url, address, timeoutMs) => {
     const isSecure = url.protocol === "https:" || url.protocol === "unixs:";
     if (!isSecure) return network.connect(address, { timeoutMs });
     if (peerTls === undefined) return Promise.reject(new Error(`no TLS is set up to reach ${url.href}`));
-    const serverName = url.hostname.replace(/^\[|\]$/g, "");
+    const serverName = peerServerName ?? url.hostname.replace(/^\[|\]$/g, "");
     let tls = byName.get(serverName);
     if (tls === undefined) byName.set(serverName, (tls = { ...peerTls, serverName }));
     return network.connect(address, { timeoutMs, tls });

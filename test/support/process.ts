@@ -44,6 +44,22 @@ export function runToEnd(
   return { code: result.status, stdout: result.stdout, stderr: result.stderr };
 }
 
+/** The same while this process goes on with its own work, such as serving what the program asks for. */
+export function runBeside(command: string, args: readonly string[]): Promise<Finished> {
+  const child = spawn(command, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { PATH: process.env["PATH"] ?? "" },
+    timeout: patienceMs,
+  });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ code, stdout, stderr }));
+  });
+}
+
 /** Ports that nobody uses now. Somebody may take one before it is used: callers start again then. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
@@ -75,6 +91,8 @@ export interface ServerOptions {
   readonly env?: Record<string, string>;
   /** Default: any that are free. */
   readonly ports?: Ports;
+  /** How it finds its cluster. Default: it founds one of itself. */
+  readonly founding?: readonly string[];
 }
 
 export interface Ports {
@@ -124,6 +142,7 @@ export class ServerProcess {
     args = [],
     env = {},
     ports,
+    founding,
   }: ServerOptions): Promise<ServerProcess> {
     const [client, peer] = ports === undefined ? await freePorts(2) : [ports.client, ports.peer];
     const url = `http://127.0.0.1:${client}`;
@@ -134,7 +153,7 @@ export class ServerProcess {
       `--advertise-client-urls=${url}`,
       `--listen-peer-urls=${peerUrl}`,
       `--initial-advertise-peer-urls=${peerUrl}`,
-      `--initial-cluster=default=${peerUrl}`,
+      ...(founding ?? [`--initial-cluster=default=${peerUrl}`]),
       ...args,
     ];
     const child = spawn(command, flags, {

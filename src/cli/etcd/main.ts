@@ -1,6 +1,7 @@
 /** `etcd`: from the command line to a running member, and its end. */
 import { readFileSync } from "node:fs";
 import type { Failpoints } from "../../base/failpoints.ts";
+import { DiscoveryError } from "../../discovery/registry.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { createNodePlatform, createStderrLogger, failpointsOfProcess } from "../../platform/node/index.ts";
 import { FileUrlError } from "./config-file.ts";
@@ -48,9 +49,19 @@ async function main(args: readonly string[]): Promise<void> {
     running = await runMember({ settings, platform, onFatal: fail, onRemoved: leave });
     notifyReady(log);
   } catch (error) {
-    log.fatal("discovery failed", { error: asError(error) });
+    reportFailedStart(log, settings, asError(error));
     process.exit(exitCodes.failed);
   }
+}
+
+function reportFailedStart(log: Logger, { values }: Settings, error: Error): void {
+  if (!(error instanceof DiscoveryError)) {
+    log.fatal("discovery failed", { error });
+    return;
+  }
+  const token = values["discovery-token"];
+  log.warn("failed to bootstrap; discovery token was already used", { "discovery-token": token, error });
+  log.warn("do not reuse discovery token; generate a new one to bootstrap a cluster");
 }
 
 /** Settings, or the end of the process: help and version, mistakes in the flags (2) and in their values (1). */

@@ -5,16 +5,13 @@
 import type { GateValues } from "./feature-gates.ts";
 import type { FlagName, FlagValues } from "./flags.ts";
 
-const discovery = "cluster discovery is not available in this version; name the member in --initial-cluster";
+const discovery =
+  "the v2 discovery service, which runs nowhere any more, is not spoken to; use --discovery-endpoints with --discovery-token";
 const tracing = "distributed tracing is not available in this version";
 
 const refusedWhenGiven: readonly (readonly [FlagName, string])[] = [
   ["discovery", discovery],
   ["discovery-proxy", discovery],
-  ["discovery-srv", discovery],
-  ["discovery-srv-name", discovery],
-  ["discovery-token", discovery],
-  ["discovery-endpoints", discovery],
   ["enable-distributed-tracing", tracing],
   ["memory-mlock", "database pages are read through a bounded cache, not mapped, so there is nothing to lock"],
   ["enable-pprof", "Go profiles do not exist here; run the member with `node --cpu-prof bin/etcd` for a CPU profile"],

@@ -25,6 +25,7 @@ import { RequestLog } from "../../server/services/request-log.ts";
 import { registerServices, type Services } from "../../server/services/register.ts";
 import { startMember } from "../../server/start-member.ts";
 import { doorPlaces } from "./connection-limits.ts";
+import { discoveryOf } from "./discovery-settings.ts";
 import { gates, type GateName } from "./feature-gates.ts";
 import { ListenError, Listeners } from "./listeners.ts";
 import { asError } from "./process-exit.ts";
@@ -69,7 +70,8 @@ export async function runMember({ settings, platform, onFatal, onRemoved }: RunO
     const tls = await memberTls(values, platform, log);
     await doors.bind(settings, tls, log);
     log.info("starting an etcd server", effectiveConfiguration(settings));
-    const member = await startMember({ ...settings.member, peerTls: tls.peerDial }, platform);
+    const config = { ...settings.member, ...discoveryOf(values, platform), peerTls: tls.peerDial };
+    const member = await startMember(config, platform);
     member.onFatal = onFatal;
     member.onRemoved = onRemoved;
     const requestLog = new RequestLog({

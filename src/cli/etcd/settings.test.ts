@@ -134,7 +134,7 @@ test.each([
   expect(() => resolve(args)).toThrow(message);
 });
 
-test.each([["--discovery-srv=example.com"], ["--enable-pprof"]])(
+test.each([["--discovery=http://d.example.com/t"], ["--enable-pprof"]])(
   "%s is refused because this version does not act on it",
   (flag) => {
     expect(() => resolve([flag])).toThrow(/cannot be used/);
@@ -225,6 +225,22 @@ test("a member may stand in the initial cluster with several URLs", () => {
     { name: "a", peerUrls: ["http://a:1", "http://a:2"] },
     { name: "b", peerUrls: ["http://b:1"] },
   ]);
+});
+
+test.each([
+  ["a=", "URL scheme must be http, https, unix, or unixs: "],
+  ["a=10.0.0.1:2380", "URL scheme must be http, https, unix, or unixs: 10.0.0.1:2380"],
+  ["a=http://a", 'URL address does not have the form "host:port": http://a'],
+  ["a=http://a:1/x", "URL must not contain a path: http://a:1/x"],
+])("the initial cluster %j is refused", (text, reason) => {
+  expect(() => parseInitialCluster(text)).toThrow(`error setting up initial cluster: ${reason}`);
+});
+
+test("with discovery the cluster is this member alone, under the registry's token, or not known at all", () => {
+  const registry = resolve(["--name=m1", "--discovery-token=t", "--discovery-endpoints=http://d:1"]).member;
+  expect(registry.initialCluster).toEqual([{ name: "m1", peerUrls: ["http://localhost:2380"] }]);
+  expect(registry.initialClusterToken).toBe("t");
+  expect(resolve(["--discovery=http://d.example.com/t"]).member.initialCluster).toEqual([]);
 });
 
 test("retention is hours, a duration, or revisions", () => {

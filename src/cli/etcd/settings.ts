@@ -2,7 +2,8 @@
  * From command line, environment and file to checked settings: precedence, former names, feature gates, derived
  * defaults. A file excludes flags and variables; a flag excludes its variable; both beat the default.
  */
-import type { AutoCompaction, InitialMember, MemberConfig } from "../../server/config.ts";
+import { type NamedUrls, parseUrlsMap } from "../../membership/peer-urls.ts";
+import type { AutoCompaction, MemberConfig } from "../../server/config.ts";
 import { memberConfig } from "../../server/config.ts";
 import { parseDuration } from "../../base/duration.ts";
 import type { Logger } from "../../platform/logger.ts";
@@ -99,9 +100,9 @@ function toMemberConfig(values: FlagValues, gates: GateValues): MemberConfig {
     maxTxnOps: values["max-txn-ops"],
     initialAdvertisePeerUrls: values["initial-advertise-peer-urls"],
     advertiseClientUrls: values["advertise-client-urls"],
-    initialCluster: parseInitialCluster(values["initial-cluster"]),
+    initialCluster: foundersOf(values),
     initialClusterState: values["initial-cluster-state"],
-    initialClusterToken: values["initial-cluster-token"],
+    initialClusterToken: values["discovery-token"] || values["initial-cluster-token"],
     strictReconfigCheck: values["strict-reconfig-check"],
     maxLearners: values["max-learners"],
     forceNewCluster: values["force-new-cluster"],
@@ -124,24 +125,23 @@ function toMemberConfig(values: FlagValues, gates: GateValues): MemberConfig {
   });
 }
 
-/**
- * `name=url,name=url2,other=url`: a name may stand several times, once for each of its URLs.
- *
- * @throws {Error} with etcd's text.
- */
-export function parseInitialCluster(text: string): InitialMember[] {
-  const urlsByName = new Map<string, string[]>();
-  for (const item of text.split(",")) {
-    if (item === "") continue;
-    const equals = item.indexOf("=");
-    const name = equals < 0 ? item : item.slice(0, equals);
-    const url = equals < 0 ? "" : item.slice(equals + 1);
-    if (url === "") throw new Error(`error setting up initial cluster: empty URL given for ${JSON.stringify(name)}`);
-    const known = urlsByName.get(name);
-    if (known === undefined) urlsByName.set(name, [url]);
-    else known.push(url);
+/** Who founds the cluster, as far as the flags say: with discovery only this member. @throws {StartSettingError} */
+function foundersOf(values: FlagValues): NamedUrls[] {
+  if (values["discovery-srv"] !== "") return [];
+  if (values["discovery-endpoints"].length > 0) {
+    return [{ name: values.name, peerUrls: values["initial-advertise-peer-urls"] }];
   }
-  return [...urlsByName].map(([name, peerUrls]) => ({ name, peerUrls: [...new Set(peerUrls)].sort() }));
+  return parseInitialCluster(values["initial-cluster"]);
+}
+
+/** @throws {StartSettingError} with etcd's text. */
+export function parseInitialCluster(text: string): NamedUrls[] {
+  try {
+    return parseUrlsMap(text);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new StartSettingError(`error setting up initial cluster: ${reason}`, { cause });
+  }
 }
 
 /** A setting that etcd finds wrong only when it starts: the flags are well-formed. */

@@ -3,6 +3,7 @@
  * value types print after `invalid value "x" for flag -name: `.
  */
 import { parseDuration } from "../../base/duration.ts";
+import { checkUrl } from "../../membership/peer-urls.ts";
 
 export interface ValueKind<T> {
   /** What help shows in place of the value; empty for a boolean switch. */
@@ -126,22 +127,4 @@ export const origins: ValueKind<readonly string[]> = {
 export function parseUrls(list: readonly string[]): readonly string[] {
   if (list.length === 0) throw new Error("no valid URLs given");
   return [...new Set(list.map((item) => checkUrl(item.trim())))].sort();
-}
-
-function checkUrl(value: string): string {
-  const scheme = /^([a-zA-Z][a-zA-Z0-9+.-]*):\/\//.exec(value)?.[1]?.toLowerCase() ?? "";
-  if (!["http", "https", "unix", "unixs"].includes(scheme)) {
-    throw new Error(`URL scheme must be http, https, unix, or unixs: ${value}`);
-  }
-  if (scheme.startsWith("unix")) return value;
-  const rest = value.slice(scheme.length + 3);
-  const slash = rest.search(/[/?#]/);
-  const host = slash < 0 ? rest : rest.slice(0, slash);
-  if (!/^(\[[0-9a-fA-F:.%\w]+\]|[^:[\]]*):[^:]*$/.test(host)) {
-    throw new Error(`URL address does not have the form "host:port": ${value}`);
-  }
-  if (slash >= 0 && rest[slash] === "/") throw new Error(`URL must not contain a path: ${value}`);
-  const port = host.slice(host.lastIndexOf(":") + 1);
-  if (!/^\d*$/.test(port)) throw new Error(`parse ${JSON.stringify(value)}: invalid port ":${port}" after host`);
-  return value;
 }

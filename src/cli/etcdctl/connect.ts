@@ -2,8 +2,10 @@
 import type { ClientSecurity } from "../../client/channel.ts";
 import { Client, type Credentials } from "../../client/client.ts";
 import { methods } from "../../client/methods.ts";
+import { endpointsBySrv } from "../../discovery/dns-srv.ts";
 import { NodeClock } from "../../platform/node/clock.ts";
 import { NodeNetwork } from "../../platform/node/network.ts";
+import { NodeResolver } from "../../platform/node/resolver.ts";
 import type { Invocation } from "../shared/command.ts";
 import { badArguments, CommandFailure, ExitCode, messageOf } from "../shared/failure.ts";
 import { askPassword } from "../shared/password.ts";
@@ -39,14 +41,8 @@ export async function openContext(invocation: Invocation, options: { isWatch?: b
   const { flags, terminal, inheritedFlags } = invocation;
   applyEnvironment(flags, inheritedFlags, terminal, options.isWatch === true);
   if (flags.bool("debug")) printFlags(invocation);
-  const endpoints = flags.list("endpoints").map((endpoint) => endpoint.trim());
+  const endpoints = await endpointsOf(invocation);
   const security = await securityOf(invocation);
-  if (flags.text("discovery-srv") !== "") {
-    throw new CommandFailure(
-      ExitCode.BadFeature,
-      "--discovery-srv is not supported yet: give the cluster's addresses with --endpoints",
-    );
-  }
   const credentials = await credentialsOf(invocation, "");
   const printer = createPrinter(terminal, { format: flags.text("write-out"), hex: flags.bool("hex") });
   const connect = (wanted: readonly string[] = endpoints): Promise<Client> =>
@@ -58,6 +54,26 @@ export async function openContext(invocation: Invocation, options: { isWatch?: b
     timeoutMs,
     connect,
   };
+}
+
+/** `--discovery-srv` finds them; without it, or when it finds none to be trusted, they are `--endpoints`. */
+async function endpointsOf({ flags, terminal }: Invocation): Promise<readonly string[]> {
+  const domain = flags.text("discovery-srv");
+  const discovered = domain === "" ? [] : await discover(domain, flags.text("discovery-srv-name"));
+  const accepted = discovered.filter((endpoint) => {
+    if (flags.bool("insecure-discovery") || !endpoint.startsWith("http://")) return true;
+    terminal.error.write(`ignoring discovered insecure endpoint ${JSON.stringify(endpoint)}\n`);
+    return false;
+  });
+  return accepted.length > 0 ? accepted : flags.list("endpoints").map((endpoint) => endpoint.trim());
+}
+
+async function discover(domain: string, serviceName: string): Promise<readonly string[]> {
+  try {
+    return await endpointsBySrv(new NodeResolver(), domain, serviceName);
+  } catch (error) {
+    throw new CommandFailure(ExitCode.Error, messageOf(error), { cause: error });
+  }
 }
 
 /** A client of another cluster, by the `--dest-` flags. @throws {CommandFailure} as {@link openContext}. */

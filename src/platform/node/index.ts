@@ -6,6 +6,7 @@ import { NodeClock } from "./clock.ts";
 import { NodeDisk } from "./disk.ts";
 import { NodeNetwork } from "./network.ts";
 import { NodeRandom } from "./random.ts";
+import { NodeResolver } from "./resolver.ts";
 
 export { failpointsOfProcess } from "./failpoints.ts";
 export { createStderrLogger } from "./stderr-logger.ts";
@@ -22,6 +23,7 @@ export function createNodePlatform(options: NodePlatformOptions): Platform {
     random: new NodeRandom(),
     disk: new NodeDisk(log.withCaller("platform/node/disk.ts")),
     network: new NodeNetwork(),
+    resolver: new NodeResolver(),
     log,
     ...(failpoints === undefined ? {} : { failpoints }),
   };

@@ -9,6 +9,7 @@ import { VirtualDisk } from "./disk.ts";
 import { CrashedError, VirtualDrive } from "./drive.ts";
 import { VirtualInternet } from "./network.ts";
 import { SeededRandom } from "./random.ts";
+import { VirtualResolver } from "./resolver.ts";
 import { Scheduler, VirtualClock } from "./scheduler.ts";
 
 export { CrashedError, Scheduler, SeededRandom, VirtualClock, VirtualDisk, VirtualDrive, VirtualInternet };
@@ -39,6 +40,7 @@ export function createVirtualPlatform(options: VirtualPlatformOptions): VirtualP
     random: new SeededRandom(seed),
     disk: new VirtualDisk(drive, clock),
     network: internet.join(host, clock),
+    resolver: new VirtualResolver(internet.names),
     log,
     ...(failpoints === undefined ? {} : { failpoints }),
   };

@@ -11,6 +11,7 @@ import {
   type Network,
   NetworkError,
 } from "../network.ts";
+import type { VirtualNames } from "./resolver.ts";
 
 /** As on a real socket: `write` says false beyond it. */
 const WAITING_BYTES_HIGH = 256 << 10;
@@ -20,6 +21,8 @@ export class VirtualInternet {
   /** One way, in virtual milliseconds. */
   delayMs = 0.05;
   readonly listeners = new Map<string, VirtualListener>();
+  /** What the DNS of this world knows. */
+  readonly names: VirtualNames = { addresses: new Map(), services: new Map() };
   readonly #cuts = new Set<string>();
   readonly #open = new Set<VirtualConnection>();
   #nextPort = FIRST_FREE_PORT;

@@ -1,0 +1,51 @@
+/** The `--discovery-` flags as ways to find the other founders. */
+import { membersBySrv } from "../../discovery/dns-srv.ts";
+import { joinByRegistry } from "../../discovery/registry.ts";
+import type { Platform } from "../../platform/platform.ts";
+import type { MemberConfig } from "../../server/config.ts";
+import type { FlagValues } from "./flags.ts";
+
+export function discoveryOf(
+  values: FlagValues,
+  platform: Platform,
+): Pick<MemberConfig, "discovery" | "peerServerName"> {
+  const domain = values["discovery-srv"];
+  if (domain !== "") {
+    const members = () =>
+      membersBySrv({
+        resolver: platform.resolver,
+        log: platform.log.withCaller("discovery/dns-srv.ts"),
+        name: values.name,
+        domain,
+        serviceName: values["discovery-srv-name"],
+        advertised: values["initial-advertise-peer-urls"],
+      });
+    // Without a CA of the cluster's own, what is trusted is a certificate for the domain, as in etcd.
+    const peerServerName = values["peer-trusted-ca-file"] === "" ? domain : undefined;
+    return { discovery: { kind: "lookup", members }, peerServerName };
+  }
+  const endpoints = values["discovery-endpoints"];
+  if (endpoints.length === 0) return {};
+  const options = {
+    network: platform.network,
+    clock: platform.clock,
+    random: platform.random,
+    log: platform.log,
+    endpoints,
+    token: values["discovery-token"],
+    dialTimeoutMs: values["discovery-dial-timeout"],
+    requestTimeoutMs: values["discovery-request-timeout"],
+    keepaliveTimeMs: values["discovery-keepalive-time"],
+    keepaliveTimeoutMs: values["discovery-keepalive-timeout"],
+    maxSendBytes: 0,
+    maxReceiveBytes: 0,
+    credentials: credentialsOf(values),
+  };
+  return { discovery: { kind: "registry", join: (memberId, own) => joinByRegistry(options, memberId, own) } };
+}
+
+/** A user without a password is none, as for etcd's client. */
+function credentialsOf(values: FlagValues): { user: string; password: string } | undefined {
+  const [user, password] = [values["discovery-user"], values["discovery-password"]];
+  return user === "" || password === "" ? undefined : { user, password };
+}
