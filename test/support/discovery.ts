@@ -77,7 +77,8 @@ export class Discovered {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.members, this.registry].map((process) => process?.kill()));
+    await Promise.all(this.members.map((member) => member.kill()));
+    await this.registry?.kill();
     await this.dns?.close();
     removeFolder(this.folder);
   }

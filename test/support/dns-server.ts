@@ -1,6 +1,5 @@
 /** A DNS server over UDP that knows what a test tells it: addresses and SRV records. Format: RFC 1035, RFC 2782. */
 import { createSocket, type Socket } from "node:dgram";
-import type { AddressInfo } from "node:net";
 
 const Type = { A: 1, SRV: 33 } as const;
 const inClass = 1;
@@ -42,7 +41,7 @@ export class DnsServer {
 
   /** `host:port` */
   get address(): string {
-    const { address, port } = this.#socket.address() as AddressInfo;
+    const { address, port } = this.#socket.address();
     return `${address}:${port}`;
   }
 
