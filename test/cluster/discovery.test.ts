@@ -2,8 +2,9 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { bytes, get, put, withClient } from "../support/client.ts";
 import { methods } from "../../src/client/methods.ts";
+import { CertificateAuthority, certificatesMissing } from "../support/certificates.ts";
 import { Discovered, mayServeDns, namesAt, zoneOfThree } from "../support/discovery.ts";
-import { program, runBeside, ServerProcess } from "../support/process.ts";
+import { freePorts, program, runBeside, ServerProcess } from "../support/process.ts";
 
 let found: Discovered;
 beforeEach(() => {
@@ -86,6 +87,40 @@ test("a registry with users lets in who knows the password", async () => {
   const refused = await found.register("m2", "closed", undefined, ["--discovery-user=root", "--discovery-password=x"]);
   expect(await refused.exit()).toBe(1);
   expect(refused.lines.join("\n")).toContain("authentication failed");
+});
+
+test.skipIf(certificatesMissing !== undefined)("a registry under TLS is trusted by its authority alone", async () => {
+  const authority = new CertificateAuthority(found.folder);
+  const pair = authority.sign("registry", { usage: ["serverAuth", "clientAuth"], names: ["IP:127.0.0.1"] });
+  const [client, peer] = await freePorts(2);
+  const url = `https://127.0.0.1:${client}`;
+  found.registry = await ServerProcess.start({
+    dataDir: `${found.folder}/registry`,
+    ports: { client, peer },
+    args: [
+      ...[`--listen-client-urls=${url}`, `--advertise-client-urls=${url}`],
+      ...[`--cert-file=${pair.cert}`, `--key-file=${pair.key}`, `--trusted-ca-file=${authority.cert}`],
+    ],
+  });
+  const files = [`--cert=${pair.cert}`, `--key=${pair.key}`, `--cacert=${authority.cert}`];
+  const put = ["put", "/_etcd/registry/secret/_config/size", "1"];
+  expect(await runBeside(program("etcdctl"), [`--endpoints=${url}`, ...files, ...put])).toMatchObject({ code: 0 });
+  const start = (name: string, more: readonly string[]): Promise<ServerProcess> =>
+    ServerProcess.launch({
+      dataDir: `${found.folder}/${name}`,
+      founding: ["--discovery-token=secret", `--discovery-endpoints=${url}`],
+      args: ["--discovery-request-timeout=200ms", ...more],
+    });
+  const stranger = await start("m1", []);
+  found.members.push(stranger);
+  expect(await stranger.waitForLine("retry connecting to discovery service")).toBe(true);
+  expect(stranger.lines.join("\n")).toMatch(/x509|certificate/);
+  const known = await start(
+    "m2",
+    files.map((flag) => flag.replace("--", "--discovery-")),
+  );
+  found.members.push(known);
+  expect(await known.becomesReady()).toBe(true);
 });
 
 test.skipIf(!mayServeDns()).each([[""], ["blue"]])(

@@ -1,5 +1,5 @@
 /** Clusters that find themselves: through a registry, or by DNS with a name server of the test's own. */
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { methods } from "../../src/client/methods.ts";
 import { connect, put, withClient } from "./client.ts";
@@ -46,6 +46,7 @@ export class Discovered {
   /** The same program, with the test's name server as the one of the system. */
   withDns(command: string): string {
     const script = join(this.folder, `dns-${command.replaceAll("/", "-")}`);
+    if (existsSync(script)) return script; // a file that is being executed must not be written
     const resolv = join(this.folder, "resolv.conf");
     writeFileSync(
       script,

@@ -1,4 +1,5 @@
 /** The `--discovery-` flags as ways to find the other founders. */
+import type { ClientSecurity } from "../../client/channel.ts";
 import { membersBySrv } from "../../discovery/dns-srv.ts";
 import { joinByRegistry } from "../../discovery/registry.ts";
 import type { Platform } from "../../platform/platform.ts";
@@ -39,9 +40,24 @@ export function discoveryOf(
     keepaliveTimeoutMs: values["discovery-keepalive-timeout"],
     maxSendBytes: 0,
     maxReceiveBytes: 0,
+    security: securityOf(values),
     credentials: credentialsOf(values),
   };
   return { discovery: { kind: "registry", join: (memberId, own) => joinByRegistry(options, memberId, own) } };
+}
+
+/** What the flags ask for; undefined when they ask for nothing, and the endpoints alone decide. */
+function securityOf(values: FlagValues): ClientSecurity | undefined {
+  const [certFile, keyFile, caFile] = (["discovery-cert", "discovery-key", "discovery-cacert"] as const).map(
+    (name) => values[name] || undefined,
+  );
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    throw new Error(`KeyFile and CertFile must both be present[key: ${keyFile ?? ""}, cert: ${certFile ?? ""}]`);
+  }
+  const verifiesServer = !values["discovery-insecure-skip-tls-verify"];
+  const isAsked =
+    certFile !== undefined || caFile !== undefined || !verifiesServer || !values["discovery-insecure-transport"];
+  return isAsked ? { certFile, keyFile, caFile, verifiesServer } : undefined;
 }
 
 /** A user without a password is none, as for etcd's client. */

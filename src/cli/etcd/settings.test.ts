@@ -240,7 +240,7 @@ test("with discovery the cluster is this member alone, under the registry's toke
   const registry = resolve(["--name=m1", "--discovery-token=t", "--discovery-endpoints=http://d:1"]).member;
   expect(registry.initialCluster).toEqual([{ name: "m1", peerUrls: ["http://localhost:2380"] }]);
   expect(registry.initialClusterToken).toBe("t");
-  expect(resolve(["--discovery=http://d.example.com/t"]).member.initialCluster).toEqual([]);
+  expect(resolve(["--discovery-srv=example.com"]).member.initialCluster).toEqual([]);
 });
 
 test("retention is hours, a duration, or revisions", () => {

@@ -8,6 +8,7 @@ import { NodeNetwork } from "../../platform/node/network.ts";
 import { NodeResolver } from "../../platform/node/resolver.ts";
 import type { Invocation } from "../shared/command.ts";
 import { badArguments, CommandFailure, ExitCode, messageOf } from "../shared/failure.ts";
+import type { FlagSet } from "../shared/flags.ts";
 import { askPassword } from "../shared/password.ts";
 import type { Terminal } from "../shared/terminal.ts";
 import { ToolLogger } from "../shared/tool-logger.ts";
@@ -157,7 +158,13 @@ async function securityOf(
     throw badArguments(`KeyFile and CertFile must both be present[key: ${key}, cert: ${cert}]`);
   }
   const skipsVerification = prefix === "" && flags.bool("insecure-skip-tls-verify");
-  const isAsked = cert !== "" || cacert !== "" || skipsVerification || !flags.bool(`${prefix}insecure-transport`);
+  const serverName = prefix === "" ? serverNameOf(flags) : undefined;
+  const isAsked =
+    cert !== "" ||
+    cacert !== "" ||
+    serverName !== undefined ||
+    skipsVerification ||
+    !flags.bool(`${prefix}insecure-transport`);
   if (!isAsked) return undefined;
   const files = { certFile: cert || undefined, keyFile: key || undefined, caFile: cacert || undefined };
   try {
@@ -165,7 +172,13 @@ async function securityOf(
   } catch (error) {
     throw badArguments(messageOf(error));
   }
-  return { ...files, verifiesServer: !skipsVerification };
+  return { ...files, serverName, verifiesServer: !skipsVerification };
+}
+
+/** Endpoints that DNS named are who they should be when they can prove to be of the domain. */
+function serverNameOf(flags: FlagSet): string | undefined {
+  const domain = flags.text("discovery-srv");
+  return domain === "" || flags.bool("insecure-discovery") ? undefined : domain;
 }
 
 function clientLog(terminal: Terminal): ToolLogger {
