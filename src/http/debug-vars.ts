@@ -2,6 +2,7 @@
  * `/debug/vars`: what Go's expvar shows of an etcd: command line, memory, file limit, raft. `memstats` has the names of
  * Go's `runtime.MemStats` that have an honest value here.
  */
+import { redactArguments } from "../base/redact.ts";
 import { getHeapStatistics } from "node:v8";
 import { formatId } from "../membership/member.ts";
 import type { Member } from "../server/member.ts";
@@ -21,7 +22,7 @@ export function debugVarsPage(member: Member): Page {
   return (request, response) => {
     if (!onlyGet(request, response)) return;
     const values: Readonly<Record<string, unknown>> = {
-      cmdline: process.argv.slice(1),
+      cmdline: redactArguments(process.argv.slice(1)),
       file_descriptor_limit: fileLimit,
       memstats: memoryStatistics(),
       "raft.status": raftStatus(member),

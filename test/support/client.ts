@@ -1,11 +1,11 @@
 /** A client of ours to a running server, for tests that load it and look at what it holds. */
-import { Client } from "../../src/client/client.ts";
+import { Client, type Credentials } from "../../src/client/client.ts";
 import { methods } from "../../src/client/methods.ts";
 import { createNodePlatform, createStderrLogger } from "../../src/platform/node/index.ts";
 import { patienceMs } from "./process.ts";
 
 /** The caller closes it. */
-export function connect(endpoint: string): Client {
+export function connect(endpoint: string, credentials?: Credentials): Client {
   const log = createStderrLogger("fatal");
   const { network, clock, random } = createNodePlatform({ log });
   return new Client({
@@ -14,6 +14,7 @@ export function connect(endpoint: string): Client {
     random,
     log,
     endpoints: [endpoint],
+    credentials,
     dialTimeoutMs: 5_000,
     keepaliveTimeMs: 0,
     keepaliveTimeoutMs: 0,
@@ -22,8 +23,12 @@ export function connect(endpoint: string): Client {
   });
 }
 
-export async function withClient<T>(endpoint: string, use: (client: Client) => Promise<T>): Promise<T> {
-  const client = connect(endpoint);
+export async function withClient<T>(
+  endpoint: string,
+  use: (client: Client) => Promise<T>,
+  credentials?: Credentials,
+): Promise<T> {
+  const client = connect(endpoint, credentials);
   try {
     return await use(client);
   } finally {

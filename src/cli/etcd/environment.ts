@@ -1,4 +1,5 @@
 /** `ETCD_*` variables: each flag has one; it counts when the flag was not given. */
+import { redactVariable } from "../../base/redact.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { flagNames, type FlagName } from "./flags.ts";
 import { parseValue } from "./parse.ts";
@@ -51,11 +52,16 @@ export function addEnvironment(
       failure = new Error(`invalid value ${JSON.stringify(value)} for ${variable}: ${reason}`, { cause });
       continue;
     }
-    log.info("recognized and used environment variable", { "variable-name": variable, "variable-value": value });
+    log.info("recognized and used environment variable", {
+      "variable-name": variable,
+      "variable-value": redactVariable(variable, value),
+    });
   }
   for (const [variable, value] of Object.entries(environment)) {
     if (!variable.startsWith("ETCD_") || known.has(variable) || otherVariables.has(variable)) continue;
-    log.warn("unrecognized environment variable", { "environment-variable": `${variable}=${value ?? ""}` });
+    log.warn("unrecognized environment variable", {
+      "environment-variable": `${variable}=${redactVariable(variable, value ?? "")}`,
+    });
   }
   if (failure !== undefined) throw failure;
 }

@@ -1,5 +1,6 @@
 /** `etcd`: from the command line to a running member, and its end. */
 import { readFileSync } from "node:fs";
+import { redactArguments } from "../../base/redact.ts";
 import type { Failpoints } from "../../base/failpoints.ts";
 import { DiscoveryError } from "../../discovery/registry.ts";
 import type { Logger } from "../../platform/logger.ts";
@@ -20,7 +21,7 @@ async function main(args: readonly string[]): Promise<void> {
   const settings = readSettings(args);
   const log = openLog(settings);
   exitOnBugs(log);
-  log.info("Running: ", { args: ["etcd", ...args] });
+  log.info("Running: ", { args: ["etcd", ...redactArguments(args)] });
   if (settings.file !== undefined) {
     log.info(
       "loaded server configuration, other configuration command line flags and environment variables will be ignored if provided",

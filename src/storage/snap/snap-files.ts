@@ -21,8 +21,8 @@ import type { SnapMetrics } from "./snap-metrics.ts";
 import { RaftDecodeError, Reader, sizeOfVarint, writeVarint } from "../../wire/raft/proto.ts";
 import { isEmptySnapshot, type Snapshot } from "../../wire/raft/types.ts";
 
-/** etcd leaves these files to the umask. */
-const PERMISSIONS = 0o666;
+/** etcd leaves these files to the umask; what is in them is for the member alone. */
+const PERMISSIONS = 0o600;
 
 /** What a file must match: a snapshot record of the log. */
 export interface SnapshotRecord {
