@@ -31,7 +31,13 @@ const cipherNames: Readonly<Record<string, string>> = {
   TLS_RSA_WITH_AES_256_GCM_SHA384: "AES256-GCM-SHA384",
   TLS_RSA_WITH_AES_128_CBC_SHA: "AES128-SHA",
   TLS_RSA_WITH_AES_256_CBC_SHA: "AES256-SHA",
+  TLS_RSA_WITH_AES_128_CBC_SHA256: "AES128-SHA256",
+  TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256: "ECDHE-ECDSA-AES128-SHA256",
+  TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256: "ECDHE-RSA-AES128-SHA256",
 };
+
+/** Suites that Go still has, and etcd therefore takes. */
+const brokenCiphers = /^TLS_(?:RSA|ECDHE_RSA|ECDHE_ECDSA)_WITH_(?:RC4_128_SHA|3DES_EDE_CBC_SHA)$/;
 
 export function isSecureUrl(url: string): boolean {
   return url.startsWith("https:") || url.startsWith("unixs:");
@@ -187,12 +193,15 @@ function peerDialTls(values: FlagValues, verifiesServer: boolean, log: Logger): 
 function policy(values: FlagValues, log: Logger): TlsMaterial {
   const names = values["cipher-suites"].map((name) => {
     const openssl = cipherNames[name];
+    if (brokenCiphers.test(name)) throw new Error(`TLS cipher suite ${name} is broken and no longer exists here`);
     if (openssl === undefined) throw new Error(`unexpected TLS cipher suite ${JSON.stringify(name)}`);
     return openssl;
   });
   const chosen = names.filter((name) => name !== "");
+  // Suites of TLS 1.3 alone leave none for TLS 1.2.
+  const isOnly13 = names.length > 0 && chosen.length === 0;
   return {
-    minVersion: version(values["tls-min-version"]),
+    minVersion: isOnly13 ? "TLSv1.3" : version(values["tls-min-version"]),
     maxVersion: version(values["tls-max-version"]),
     ciphers: chosen.length === 0 ? undefined : chosen.join(":"),
     log,

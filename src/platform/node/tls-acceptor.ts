@@ -8,7 +8,7 @@ import type { Address, TlsIdentity } from "../network.ts";
 import type { ServerTls } from "../tls.ts";
 import { checkAllowed, checkClientAddress, checkRevoked, identityOf } from "./certificate-checks.ts";
 import { RevocationList, TlsContextSource } from "./tls-files.ts";
-import { verificationText } from "./tls-texts.ts";
+import { handshakeText, verificationText } from "./tls-texts.ts";
 
 /** etcd's: all of a handshake, from the first byte on. */
 const handshakeTimeoutMs = 10_000;
@@ -97,8 +97,12 @@ export class TlsAcceptor {
   #failed(error: Error, socket: TLSSocket): void {
     // Set when the certificate did not verify; Node then says only that the connection was reset.
     const verdict = (socket as { authorizationError?: Error | string | null }).authorizationError;
-    const cause = typeof verdict === "string" ? new Error(verificationText(verdict), { cause: error }) : error;
-    this.#tls.rejected(remoteOf((socket as WithParent)._parent ?? socket), cause);
+    const text =
+      typeof verdict === "string"
+        ? `tls: failed to verify certificate: ${verificationText(verdict)}`
+        : handshakeText(error);
+    const described = new Error(text, { cause: error });
+    this.#tls.rejected(remoteOf((socket as WithParent)._parent ?? socket), described);
     socket.destroy();
   }
 }

@@ -40,3 +40,20 @@ export function alertText(code: string): string | undefined {
   const name = /^ERR_SSL_(?:SSLV3|TLSV1|TLSV13)_ALERT_(.+)$/.exec(code)?.[1];
   return name === undefined || !(name in alerts) ? undefined : `remote error: tls: ${alerts[name]}`;
 }
+
+const handshakeFailures: Readonly<Record<string, string>> = {
+  ECONNRESET: "EOF",
+  ERR_SSL_HTTP_REQUEST: "tls: first record does not look like a TLS handshake",
+  ERR_SSL_NO_SHARED_CIPHER: "tls: no cipher suite supported by both client and server",
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: "tls: first record does not look like a TLS handshake",
+  ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: "tls: client didn't provide a certificate",
+  ERR_SSL_UNSUPPORTED_PROTOCOL: "tls: client offered only unsupported versions",
+  ERR_SSL_WRONG_VERSION_NUMBER: "tls: first record does not look like a TLS handshake",
+  ERR_TLS_HANDSHAKE_TIMEOUT: "i/o timeout",
+};
+
+/** Go's words for what ended a client's handshake, or the error's own. */
+export function handshakeText(error: Error): string {
+  const { code = "" } = error as NodeJS.ErrnoException;
+  return handshakeFailures[code] ?? alertText(code) ?? error.message.trim();
+}
