@@ -64,7 +64,7 @@ export function manualHosts({ internet, log, seed }: HostsOptions & { readonly s
         platform,
         die() {
           platform.clock.stop();
-          internet.crash(host);
+          internet.leave(host, "killed");
         },
       };
     },
@@ -90,7 +90,7 @@ export function realHosts({ internet, log }: HostsOptions): Hosts {
         platform: { ...client, clock, network, disk: memoryDisk(drive, clock) },
         die() {
           clock.stop();
-          internet.crash(host);
+          internet.leave(host, "killed");
         },
       };
     },

@@ -1,8 +1,8 @@
 /** The clock of a member that may die in the middle of its process: once stopped, nothing that was set on it fires. */
 import type { Clock, Timer } from "../platform/clock.ts";
-import { CrashedError } from "../platform/virtual/index.ts";
+import { CrashedError, type ProcessClock } from "../platform/virtual/index.ts";
 
-export class StoppableClock implements Clock {
+export class StoppableClock implements ProcessClock {
   readonly #clock: Clock;
   #isStopped = false;
 
@@ -19,19 +19,27 @@ export class StoppableClock implements Clock {
   }
 
   setTimer(callback: () => void, delayMs: number): Timer {
-    return this.#clock.setTimer(() => this.#run(callback), delayMs);
+    return this.#clock.setTimer(() => this.run(callback), delayMs);
   }
 
   setTicker(callback: () => void, periodMs: number): Timer {
     const timer = this.#clock.setTicker(() => {
       if (this.#isStopped) timer.cancel();
-      this.#run(callback);
+      this.run(callback);
     }, periodMs);
     return timer;
   }
 
   nextTurn(callback: () => void): void {
-    this.#clock.nextTurn(() => this.#run(callback));
+    this.#clock.nextTurn(() => this.run(callback));
+  }
+
+  worldMs(): number {
+    return this.#clock.monotonic();
+  }
+
+  afterInWorld(delayMs: number, callback: () => void): void {
+    this.#clock.setTimer(callback, delayMs);
   }
 
   stop(): void {
@@ -39,7 +47,8 @@ export class StoppableClock implements Clock {
   }
 
   /** A callback in which the disk dies ends there, as its process would. */
-  #run(callback: () => void): void {
+  /** A turn of the process; nothing happens when it is dead. */
+  run(callback: () => void): void {
     if (this.#isStopped) return;
     try {
       callback();

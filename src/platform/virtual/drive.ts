@@ -190,6 +190,13 @@ export class VirtualDrive {
     this.#onCrash?.();
   }
 
+  /** The process ends, the machine does not: its mounts are dead, its locks free, and everything written is there. */
+  killProcess(): void {
+    this.life += 1;
+    this.#crashAt = Infinity;
+    unlock(this.root);
+  }
+
   /**
    * Carries out the change of one operation. When it is the one to crash at, the change is made (so that the crash may
    * keep or lose it), the power fails, and this throws.
@@ -235,6 +242,14 @@ export function partsOf(path: string): string[] {
     .resolve("/", path)
     .split("/")
     .filter((part) => part !== "");
+}
+
+function unlock(directory: DirectoryInode): void {
+  directory.lock = undefined;
+  for (const inode of directory.current.values()) {
+    if (inode.kind === "directory") unlock(inode);
+    else inode.lock = undefined;
+  }
 }
 
 function allocatedBelow(directory: DirectoryInode): number {

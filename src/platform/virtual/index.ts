@@ -7,11 +7,13 @@ import type { Logger } from "../logger.ts";
 import type { Platform } from "../platform.ts";
 import { VirtualDisk } from "./disk.ts";
 import { CrashedError, VirtualDrive } from "./drive.ts";
-import { VirtualInternet } from "./network.ts";
+import { type Link, type ProcessClock, VirtualInternet } from "./network.ts";
 import { SeededRandom } from "./random.ts";
 import { VirtualResolver } from "./resolver.ts";
-import { Scheduler, VirtualClock } from "./scheduler.ts";
+import { Scheduler } from "./scheduler.ts";
+import { VirtualClock } from "./clock.ts";
 
+export type { Link, ProcessClock };
 export { CrashedError, Scheduler, SeededRandom, VirtualClock, VirtualDisk, VirtualDrive, VirtualInternet };
 
 export interface VirtualPlatformOptions {

@@ -7,8 +7,7 @@
  * next event is chosen. What runs is thus a function of the events alone, as long as the code under test waits for
  * nothing real: no Node timers, files or sockets, which the layer check forbids above the platform.
  */
-import type { Clock, Timer } from "../clock.ts";
-import { CrashedError } from "./drive.ts";
+import type { Timer } from "../clock.ts";
 
 /** An event that fires at a virtual time; a binary heap orders them. */
 interface Event {
@@ -25,6 +24,8 @@ export class Scheduler {
   nowMs = 0;
   /** Events run so far. */
   eventCount = 0;
+  /** Called before each event; what it is told is the same in every run of one seed. */
+  onEvent: ((atMs: number, sequence: number) => void) | undefined;
   readonly #heap: Event[] = [];
   #sequence = 0;
 
@@ -82,6 +83,7 @@ export class Scheduler {
       event.callback = undefined;
       this.nowMs = event.atMs;
       this.eventCount += 1;
+      this.onEvent?.(event.atMs, event.sequence);
       callback();
       return true;
     }
@@ -91,62 +93,6 @@ export class Scheduler {
 /** A macrotask begins only when no microtask is left. */
 function settlePromises(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
-}
-
-/** The clock of one process on a scheduler. {@link VirtualClock.stop} silences it, as the end of the process would. */
-export class VirtualClock implements Clock {
-  readonly scheduler: Scheduler;
-  readonly #epochMs: number;
-  #isStopped = false;
-
-  /** @param epochMs - wall-clock time at virtual time 0. */
-  constructor(scheduler: Scheduler, epochMs = 1_700_000_000_000) {
-    this.scheduler = scheduler;
-    this.#epochMs = epochMs;
-  }
-
-  now(): number {
-    return this.#epochMs + Math.floor(this.scheduler.nowMs);
-  }
-
-  monotonic(): number {
-    return this.scheduler.nowMs;
-  }
-
-  setTimer(callback: () => void, delayMs: number): Timer {
-    return this.scheduler.after(delayMs, () => this.#run(callback));
-  }
-
-  setTicker(callback: () => void, periodMs: number): Timer {
-    let timer: Timer;
-    const tick = (): void => {
-      if (this.#isStopped) return; // or the ticks of a dead process would keep the queue from running empty
-      timer = this.scheduler.after(periodMs, tick);
-      this.#run(callback);
-    };
-    timer = this.scheduler.after(periodMs, tick);
-    return { cancel: () => timer.cancel() };
-  }
-
-  nextTurn(callback: () => void): void {
-    this.scheduler.after(0, () => this.#run(callback));
-  }
-
-  /** Nothing set on this clock fires any more. */
-  stop(): void {
-    this.#isStopped = true;
-  }
-
-  /** A callback in which the power fails ends there, as the process does. */
-  #run(callback: () => void): void {
-    if (this.#isStopped) return;
-    try {
-      callback();
-    } catch (error) {
-      if (!(error instanceof CrashedError)) throw error;
-      this.#isStopped = true;
-    }
-  }
 }
 
 function isBefore(a: Event, b: Event): boolean {

@@ -249,3 +249,92 @@ test("connections carry bytes in order with a delay, through a cut link after it
   await scheduler.runFor(5);
   expect(closed.sort()).toEqual(["a", "b"]);
 });
+
+test("what is sent into the dark comes when the link is whole, and a host whose power failed says so only when it is back", async () => {
+  const scheduler = new Scheduler();
+  const internet = new VirtualInternet();
+  const make = (host: string): ReturnType<typeof createVirtualPlatform> =>
+    createVirtualPlatform({ scheduler, drive: new VirtualDrive({ seed: 1 }), internet, host, seed: 1, log });
+  const a = make("a");
+  const b = make("b");
+  const received: string[] = [];
+  await b.network.listen({ host: "", port: 7 }, (connection) =>
+    connection.setHandlers({
+      data: (chunk) => received.push(new TextDecoder().decode(chunk)),
+      end() {},
+      drained() {},
+      closed() {},
+    }),
+  );
+  const connection = await scheduler.run(a.network.connect({ host: "b", port: 7 }));
+  let loss: string | undefined;
+  connection.setHandlers({ data() {}, end() {}, drained() {}, closed: (error) => (loss = error?.code) });
+  internet.cutOneWay("a", "b");
+  connection.write(text("one"));
+  await scheduler.runFor(1_000);
+  expect(received).toEqual([]);
+  internet.heal("a", "b");
+  await scheduler.runFor(1);
+  expect(received).toEqual(["one"]);
+
+  b.clock.stop();
+  internet.leave("b", "powerFailed");
+  connection.write(text("two"));
+  await scheduler.runFor(10_000);
+  expect(loss).toBe(undefined);
+  make("b");
+  await scheduler.runFor(1);
+  expect(loss).toBe("ECONNRESET");
+  await expect(scheduler.run(a.network.connect({ host: "b", port: 7 }))).rejects.toMatchObject({
+    code: "ECONNREFUSED",
+  });
+});
+
+test("a paused process does nothing, and then everything in order; a slow one takes its time", async () => {
+  const scheduler = new Scheduler();
+  const clock = new VirtualClock(scheduler);
+  const seen: string[] = [];
+  const ticker = clock.setTicker(() => seen.push("tick"), 100);
+  clock.setTimer(() => seen.push("timer"), 150);
+  clock.pause();
+  await scheduler.runFor(1_000);
+  expect(seen).toEqual([]);
+  clock.resume();
+  await scheduler.runFor(50);
+  expect(seen).toEqual(["tick", "timer"]);
+  ticker.cancel();
+  clock.turnCostMs = 10;
+  const times: number[] = [];
+  const startMs = clock.monotonic();
+  for (let turn = 0; turn < 3; turn++) clock.nextTurn(() => times.push(clock.monotonic() - startMs));
+  await scheduler.runFor(100);
+  expect(times).toEqual([0, 10, 20]);
+});
+
+test("a clock that runs fast, and one that jumps: only the wall clock jumps", async () => {
+  const scheduler = new Scheduler();
+  const clock = new VirtualClock(scheduler);
+  await scheduler.runFor(1_000);
+  clock.rate = 2;
+  let firedMs = 0;
+  clock.setTimer(() => (firedMs = scheduler.nowMs), 1_000);
+  await scheduler.runFor(1_000);
+  expect(firedMs).toBe(1_500);
+  expect(clock.monotonic()).toBe(3_000);
+  const wall = clock.now();
+  clock.wallOffsetMs = -60_000;
+  expect(clock.now() - wall).toBe(-60_000);
+  expect(clock.monotonic()).toBe(3_000);
+});
+
+test("a process that is killed leaves what it wrote, synced or not, and frees its locks", () => {
+  const { drive, disk, scheduler } = setUp();
+  const file = disk.open("/f", "createNew");
+  file.writeSync(text("written"), 0);
+  expect(file.tryLock()).toBe(true);
+  drive.killProcess();
+  expect(() => file.size()).toThrow(CrashedError);
+  const after = new VirtualDisk(drive, new VirtualClock(scheduler));
+  expect(contentsOf(after, "/f")).toBe("written");
+  expect(after.open("/f", "write").tryLock()).toBe(true);
+});
