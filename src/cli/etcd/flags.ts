@@ -39,6 +39,7 @@ export const sections = [
   "Logging",
   "Distributed tracing",
   "Checks, compaction and watches",
+  "Backups (of quorate)",
   "Unsafe",
   "Miscellaneous",
   "Former names (3.5)",
@@ -383,6 +384,26 @@ export const flags = {
     "Requests slower than this are logged; 0 is 300ms.",
   ),
   "downgrade-check-time": flag("Checks, compaction and watches", duration, 5000, "Time between downgrade checks."),
+
+  "quorate-backup-schedule": flag(
+    "Backups (of quorate)",
+    text,
+    "",
+    "When to back up this member, as a cron expression in UTC ('0 */6 * * *', @hourly, @daily); empty is never.",
+  ),
+  "quorate-backup-dir": flag("Backups (of quorate)", text, "", "Directory of the backups."),
+  "quorate-backup-retention": flag(
+    "Backups (of quorate)",
+    text,
+    "",
+    "What to keep: a number of backups, an age (30d, 72h), or both with a comma; empty keeps all.",
+  ),
+  "quorate-backup-age-recipients": flag(
+    "Backups (of quorate)",
+    strings,
+    [],
+    "Encrypt to these: age recipients (age1...), or files with one a line; empty is not encrypted.",
+  ),
 
   "unsafe-no-fsync": flag("Unsafe", bool, false, "Do not sync to disk: a crash loses data."),
   "force-new-cluster": flag("Unsafe", bool, false, "Make a one-member cluster out of this data directory."),

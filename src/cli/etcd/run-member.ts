@@ -10,6 +10,7 @@ import { HealthCounters, healthPages } from "../../http/health.ts";
 import { gatewayPage } from "../../http/gateway/gateway-page.ts";
 import { gatewayUpgrade } from "../../http/gateway/websocket-bridge.ts";
 import { memberHealth } from "../../http/member-health.ts";
+import type { BackupCounters } from "../../http/metrics/backup-metrics.ts";
 import { metricsPage } from "../../http/metrics/metrics-page.ts";
 import { openFileLimit } from "../../http/metrics/runtime-metrics.ts";
 import type { Page } from "../../http/responses.ts";
@@ -24,6 +25,8 @@ import type { Member } from "../../server/member.ts";
 import { RequestLog } from "../../server/services/request-log.ts";
 import { registerServices, type Services } from "../../server/services/register.ts";
 import { startMember } from "../../server/start-member.ts";
+import type { BackupScheduler } from "./backup/backup-scheduler.ts";
+import { prepareBackups } from "./backup/prepare-backups.ts";
 import { doorPlaces } from "./connection-limits.ts";
 import { discoveryOf } from "./discovery-settings.ts";
 import { gates, type GateName } from "./feature-gates.ts";
@@ -71,6 +74,7 @@ export async function runMember({ settings, platform, onFatal, onRemoved }: RunO
   try {
     const tls = await memberTls(values, platform, log);
     await doors.bind(settings, tls, log);
+    const startBackups = await prepareBackups(settings.backup);
     log.info("starting an etcd server", effectiveConfiguration(settings));
     const config = { ...settings.member, ...discoveryOf(values, platform), peerTls: tls.peerDial };
     const member = await startMember(config, platform);
@@ -101,11 +105,13 @@ export async function runMember({ settings, platform, onFatal, onRemoved }: RunO
     doors.openPeers(member, log);
     await member.whenReady();
     log.info("ready to serve client requests");
-    doors.openClients({ settings, member, grpc, services, log });
+    const backups = startBackups?.(member);
+    doors.openClients({ settings, member, grpc, services, backups, log });
     return {
       member,
-      stop: once(() => stop({ doors, grpc, health, member, platform, log })),
+      stop: once(() => stop({ doors, grpc, health, member, backups, platform, log })),
       abandon() {
+        void backups?.stop();
         void doors.close();
         grpc.close();
         doors.destroy();
@@ -135,6 +141,7 @@ interface ClientsContext {
   readonly member: Member;
   readonly grpc: GrpcServer;
   readonly services: Services;
+  readonly backups: BackupCounters | undefined;
   readonly log: Logger;
 }
 
@@ -214,7 +221,7 @@ class Doors {
   }
 
   openClients(context: ClientsContext): void {
-    const { settings, member, grpc, services, log } = context;
+    const { settings, member, grpc, services, backups, log } = context;
     const { values } = settings;
     const asksGateway = values["enable-grpc-gateway"] && values["client-cert-auth"];
     const access: AccessRules = {
@@ -226,7 +233,7 @@ class Doors {
     const statusPages = healthPages(memberHealth(member), health, log.withCaller("http/health.ts"));
     const features = featuresOf(settings);
     const startedAt = member.platform.clock.now() - process.uptime() * 1000;
-    statusPages.set("/metrics", metricsPage({ member, services, health, features, grpc, startedAt }));
+    statusPages.set("/metrics", metricsPage({ member, services, health, features, grpc, backups, startedAt }));
     const pages = new Map<string, Page>([
       ...statusPages,
       ["/version", versionPage(() => versions(member))],
@@ -275,11 +282,12 @@ interface StopContext {
   readonly grpc: GrpcServer;
   readonly health: HealthService;
   readonly member: Member;
+  readonly backups: BackupScheduler | undefined;
   readonly platform: Platform;
   readonly log: Logger;
 }
 
-async function stop({ doors, grpc, health, member, platform, log }: StopContext): Promise<void> {
+async function stop({ doors, grpc, health, member, backups, platform, log }: StopContext): Promise<void> {
   const { name, dataDir, advertiseClientUrls, initialAdvertisePeerUrls } = member.config;
   const fields = {
     name,
@@ -289,6 +297,7 @@ async function stop({ doors, grpc, health, member, platform, log }: StopContext)
   };
   log.info("closing etcd server", fields);
   health.shutdown();
+  await backups?.stop();
   await doors.close();
   // Streams (watches) have no end of their own: what has not ended by then is closed.
   const timer = platform.clock.setTimer(() => grpc.close(), drainTimeoutMs);

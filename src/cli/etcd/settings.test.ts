@@ -251,3 +251,42 @@ test("retention is hours, a duration, or revisions", () => {
     'error parsing CompactionRetention: time: invalid duration "x"',
   );
 });
+
+test("scheduled backups need a time and a place; the rest has defaults", () => {
+  const wanted = ["--quorate-backup-schedule=0 */6 * * *", "--quorate-backup-dir=/b"];
+  expect(resolve([]).backup).toBeUndefined();
+  expect(resolve(wanted).backup).toMatchObject({ directory: "/b", retention: { count: 0, ageMs: 0 } });
+  const { backup } = resolve([], {
+    environment: {
+      ETCD_QUORATE_BACKUP_SCHEDULE: "@daily",
+      ETCD_QUORATE_BACKUP_DIR: "/b",
+      ETCD_QUORATE_BACKUP_RETENTION: "14,30d",
+      ETCD_QUORATE_BACKUP_AGE_RECIPIENTS: "age1x,/etc/recipients",
+    },
+  });
+  expect(backup).toMatchObject({ retention: { count: 14, ageMs: 2_592_000_000 } });
+  expect(backup?.recipientSources).toEqual(["age1x", "/etc/recipients"]);
+  const yaml = "quorate-backup-schedule: '@hourly'\nquorate-backup-dir: /c\nquorate-backup-age-recipients: [age1y]";
+  const fromFile = resolve(["--config-file=c"], { files: { c: yaml } }).backup;
+  expect(fromFile).toMatchObject({ directory: "/c", recipientSources: ["age1y"] });
+});
+
+test.each([
+  [["--quorate-backup-dir=/b"], "--quorate-backup-dir has no effect without --quorate-backup-schedule"],
+  [["--quorate-backup-schedule=@daily"], "--quorate-backup-schedule needs --quorate-backup-dir"],
+  [["--quorate-backup-schedule=@dayly", "--quorate-backup-dir=/b"], '--quorate-backup-schedule: "@dayly" is none of'],
+  [
+    ["--quorate-backup-schedule=@daily", "--quorate-backup-dir=/b", "--quorate-backup-retention=0"],
+    '--quorate-backup-retention: "0" would keep nothing',
+  ],
+  [
+    ["--quorate-backup-schedule=@daily", "--quorate-backup-dir=/b", "--quorate-backup-retention=3,4"],
+    '--quorate-backup-retention: "3,4" has two numbers',
+  ],
+  [
+    ["--quorate-backup-schedule=@daily", "--quorate-backup-dir=/b", "--quorate-backup-retention=3x"],
+    "--quorate-backup-retention: time: unknown unit",
+  ],
+])("%j is refused", (args, message) => {
+  expect(() => resolve(args)).toThrow(message);
+});

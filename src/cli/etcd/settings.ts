@@ -7,6 +7,7 @@ import type { AutoCompaction, MemberConfig } from "../../server/config.ts";
 import { memberConfig } from "../../server/config.ts";
 import { parseDuration } from "../../base/duration.ts";
 import type { Logger } from "../../platform/logger.ts";
+import { backupSettings, type BackupSettings } from "./backup/backup-settings.ts";
 import { parseConfigFile } from "./config-file.ts";
 import { addEnvironment, variableOf } from "./environment.ts";
 import { resolveGates, type GateValues } from "./feature-gates.ts";
@@ -19,6 +20,8 @@ export interface Settings {
   readonly values: FlagValues;
   readonly gates: GateValues;
   readonly member: MemberConfig;
+  /** Undefined: no scheduled backups. */
+  readonly backup: BackupSettings | undefined;
   /** Warnings about former names, to be logged once the log is set up. */
   readonly warnings: readonly string[];
   /** The file that the settings came from. */
@@ -48,7 +51,8 @@ export function resolveSettings(parsed: ParsedArguments, sources: SettingsSource
   const gates = resolveGates(values["feature-gates"], given);
   const refused = refusal(values, gates);
   if (refused !== undefined) throw new Error(refused);
-  return { values, gates, member: toMemberConfig(values, gates), warnings: deprecations(given), file };
+  const backup = backupSettings(values);
+  return { values, gates, member: toMemberConfig(values, gates), backup, warnings: deprecations(given), file };
 }
 
 /** Defaults, then what was given, then former names carried over to their successors. */

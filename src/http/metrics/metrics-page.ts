@@ -1,6 +1,7 @@
 /** `/metrics`: everything there is to know in numbers. */
 import { gzip } from "node:zlib";
 import type { Page } from "../responses.ts";
+import { registerBackupMetrics, type BackupCounters } from "./backup-metrics.ts";
 import { registerGrpcMetrics, type GrpcCounters } from "./grpc-metrics.ts";
 import { registerMemberMetrics, type MemberMetricsSources } from "./member-metrics.ts";
 import { registerNetworkMetrics } from "./network-metrics.ts";
@@ -13,6 +14,8 @@ const gzipLevel = 1;
 
 export interface MetricsSources extends MemberMetricsSources {
   readonly grpc: GrpcCounters;
+  /** Undefined on a member without a backup schedule. */
+  readonly backups: BackupCounters | undefined;
   /** Wall clock of the process' start, milliseconds. */
   readonly startedAt: number;
 }
@@ -23,6 +26,7 @@ export function metricsPage(sources: MetricsSources): Page {
   registerNetworkMetrics(registry, sources);
   registerOldMetrics(registry);
   registerGrpcMetrics(registry, sources.grpc);
+  if (sources.backups !== undefined) registerBackupMetrics(registry, sources.backups);
   registerRuntimeMetrics(registry, sources.member.platform.disk, sources.startedAt);
   let requests = 0;
   let inFlight = 0;

@@ -317,6 +317,7 @@ export class Backend implements BackendReader {
       read: (target, position) => image.read(target, position),
       get: (bucket, key) => image.get(bucket, key),
       range: (bucket, start, end, limit, visit) => image.range(bucket, start, end, limit, visit),
+      lastRow: () => image.lastRow(),
       close: () => {
         if (open) this.#pins--;
         open = false;

@@ -5,7 +5,7 @@ import type { Cursor } from "../bbolt/cursor.ts";
 import type { BoltDb } from "../bbolt/db.ts";
 import { encodeMetaPage } from "../bbolt/format.ts";
 import type { Pace } from "../bbolt/tx.ts";
-import type { Bucket, PairVisitor } from "./bucket.ts";
+import type { Bucket, PairVisitor, RowPosition } from "./bucket.ts";
 import { LayeredReader } from "./layered-reader.ts";
 import { sequentialFill } from "./merge.ts";
 import { TreeReader } from "./tree-reader.ts";
@@ -20,6 +20,8 @@ export interface SnapshotImage {
   get(bucket: Bucket, key: Uint8Array): Uint8Array | undefined;
   /** Visits up to `limit` (0 = all) pairs of `[start, end)` of a bucket other than `key`, as the image has them. */
   range(bucket: Bucket, start: Uint8Array, end: Uint8Array | undefined, limit: number, visit: PairVisitor): void;
+  /** The newest row; its main revision is the revision of the image. Undefined when there never was one. */
+  lastRow(): RowPosition | undefined;
   /** Releases the pinned pages. Idempotent. */
   close(): void;
 }
@@ -41,6 +43,7 @@ export function snapshotImage(db: BoltDb): SnapshotImage {
     size,
     get: (bucket, key) => reader.get(bucket, key),
     range: (bucket, start, end, limit, visit) => reader.range(bucket, start, end, limit, visit),
+    lastRow: () => reader.lastRow(),
     async read(target, position) {
       assert(open, "snapshot: the image is closed");
       const count = Math.min(target.length, size - position);

@@ -6,6 +6,7 @@ import { createNodePlatform, createStderrLogger } from "../../../platform/node/i
 import { backupName, type BackupFacts, listBackups, removeOld, writeFacts } from "./catalog.ts";
 
 const { disk } = createNodePlatform({ log: createStderrLogger("fatal") });
+const now = Date.parse("2026-11-25T12:00:00Z");
 let directory: string;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "quorate-"));
@@ -49,7 +50,7 @@ test("the oldest of a cluster go; those of another cluster and files of others s
   for (const hour of [1, 2, 3, 4]) await addBackup("ab", hour);
   const other = await addBackup("cd", 1);
   writeFileSync(join(directory, "notes.txt"), "");
-  expect(await removeOld(disk, directory, "ab", 2)).toHaveLength(2);
+  expect(await removeOld(disk, directory, "ab", { count: 2, ageMs: 0 }, now)).toHaveLength(2);
   const left = readdirSync(directory).filter((name) => !name.endsWith(".json"));
   expect(left).toEqual([
     "etcd-ab-20261125T030000Z-r103.db",
@@ -63,6 +64,19 @@ test("the oldest of a cluster go; those of another cluster and files of others s
 test("a backup that was never verified does not push a verified one out", async () => {
   const good = await addBackup("ab", 1);
   for (const hour of [2, 3, 4]) await addBackup("ab", hour, false);
-  expect(await removeOld(disk, directory, "ab", 1)).toEqual([]);
+  expect(await removeOld(disk, directory, "ab", { count: 1, ageMs: 0 }, now)).toEqual([]);
   expect(readdirSync(directory)).toContain(good);
+});
+
+test("what is too old goes, but never the newest that was verified", async () => {
+  for (const hour of [1, 2, 3]) await addBackup("ab", hour);
+  await addBackup("ab", 4, false);
+  const nineHours = { count: 0, ageMs: 9.5 * 3_600_000 };
+  expect(await removeOld(disk, directory, "ab", nineHours, now)).toEqual([
+    "etcd-ab-20261125T010000Z-r101.db",
+    "etcd-ab-20261125T020000Z-r102.db.age",
+  ]);
+  const oneHour = { count: 5, ageMs: 3_600_000 };
+  expect(await removeOld(disk, directory, "ab", oneHour, now)).toEqual([]);
+  expect(listBackups(disk, directory).map(({ facts }) => facts?.revision)).toEqual([103, undefined]);
 });

@@ -38,9 +38,13 @@ export interface Backup {
 const namePattern = /^etcd-([0-9a-f]{1,16})-(\d{8}T\d{6}Z)-r(\d+)\.db(\.age)?$/;
 const factsBytesMax = 64 * 1024;
 
+/** @param createdAt - RFC 3339, UTC. */
 export function backupName(clusterId: string, createdAt: string, revision: number, isEncrypted: boolean): string {
-  const time = `${createdAt.slice(0, 19).replace(/[-:]/g, "")}Z`;
-  return `etcd-${clusterId}-${time}-r${revision}.db${isEncrypted ? ".age" : ""}`;
+  return `${nameStem(clusterId, createdAt)}-r${revision}.db${isEncrypted ? ".age" : ""}`;
+}
+
+function nameStem(clusterId: string, createdAt: string): string {
+  return `etcd-${clusterId}-${createdAt.slice(0, 19).replace(/[-:]/g, "")}Z`;
 }
 
 /** Oldest first within each cluster. */
@@ -69,18 +73,37 @@ export async function writeFacts(disk: Disk, path: string, facts: BackupFacts): 
   disk.rename(part, path);
 }
 
+/** Which backups stay. Both limits hold at once; what breaks one of them goes. */
+export interface Retention {
+  /** Verified backups that stay; 0 = all. */
+  readonly count: number;
+  /** Age in milliseconds beyond which a backup goes; 0 = never. */
+  readonly ageMs: number;
+}
+
 /**
- * Removes the oldest backups of a cluster beyond `keep`. Only such as have been verified count as kept, so that the last
- * good ones stay however many others there are.
+ * Removes the backups of a cluster that `retention` gives up. Only such as have been verified count as kept, and the newest
+ * of those stays however old it is.
  *
+ * @param now - milliseconds since 1970.
  * @returns the names removed.
  */
-export async function removeOld(disk: Disk, directory: string, clusterId: string, keep: number): Promise<string[]> {
+export async function removeOld(
+  disk: Disk,
+  directory: string,
+  clusterId: string,
+  retention: Retention,
+  now: number,
+): Promise<string[]> {
   const backups = listBackups(disk, directory).filter((backup) => backup.clusterId === clusterId);
   const verified = backups.filter(({ facts }) => facts !== undefined);
-  const oldestKept = verified.at(-keep)?.name;
-  if (oldestKept === undefined) return [];
-  const removed = backups.map(({ name }) => name).filter((name) => name < oldestKept);
+  const newest = verified.at(-1)?.name;
+  if (newest === undefined) return [];
+  const oldestByCount = retention.count === 0 ? "" : (verified.at(-retention.count)?.name ?? "");
+  const oldestByAge = retention.ageMs === 0 ? "" : nameStem(clusterId, new Date(now - retention.ageMs).toISOString());
+  const removed = backups
+    .map(({ name }) => name)
+    .filter((name) => name < newest && (name < oldestByCount || name < oldestByAge));
   for (const name of removed) {
     for (const path of [join(directory, name), join(directory, `${name}.json`)]) {
       if (disk.exists(path)) disk.remove(path);
@@ -90,7 +113,8 @@ export async function removeOld(disk: Disk, directory: string, clusterId: string
   return removed;
 }
 
-function readFacts(disk: Disk, path: string): BackupFacts | undefined {
+/** Undefined when there is no such file, or it is not ours. */
+export function readFacts(disk: Disk, path: string): BackupFacts | undefined {
   if (!disk.exists(path)) return undefined;
   const file = disk.open(path, "read");
   try {

@@ -1,6 +1,5 @@
 /** `quorate backup`: verified, optionally encrypted backups in a directory. */
-import { readFileSync } from "node:fs";
-import { openContext, openFailure, request } from "../../etcdctl/connect.ts";
+import { openContext, request } from "../../etcdctl/connect.ts";
 import type { Command, Invocation } from "../../shared/command.ts";
 import { ConsoleLogger } from "../../shared/console-logger.ts";
 import { badArguments, CommandFailure, ExitCode } from "../../shared/failure.ts";
@@ -9,7 +8,10 @@ import { renderTable } from "../../shared/text-table.ts";
 import { NodeClock } from "../../../platform/node/clock.ts";
 import { NodeDisk } from "../../../platform/node/disk.ts";
 import { type Backup, listBackups } from "./catalog.ts";
+import { encryptCommand } from "./encrypt-command.ts";
+import { recipientFlags, recipientsOf } from "./recipients.ts";
 import { saveBackup } from "./save.ts";
+import { verifyCommand } from "./verify-command.ts";
 
 const directoryFlag = {
   name: "dir",
@@ -20,20 +22,14 @@ const directoryFlag = {
 
 export const backupCommand: Command = {
   name: "backup",
-  summary: "Saves and lists backups that have been restored once to verify them",
+  summary: "Saves, lists and verifies backups; each has been restored once before it counts",
   commands: [
     {
       name: "save",
       summary: "Saves a snapshot of one member, restores a copy of it and compares that with the member",
       flags: [
         directoryFlag,
-        {
-          name: "recipient",
-          type: "list",
-          initial: [],
-          usage: "age recipient (age1...) to encrypt to; may be given more than once",
-        },
-        { name: "recipients-file", type: "string", initial: "", usage: "file with one age recipient a line" },
+        ...recipientFlags,
         {
           name: "keep",
           type: "unsigned",
@@ -51,13 +47,15 @@ export const backupCommand: Command = {
       requiredFlags: ["dir"],
       run: list,
     },
+    verifyCommand,
+    encryptCommand,
   ],
 };
 
 async function save(invocation: Invocation): Promise<void> {
   const { args, flags, terminal } = invocation;
   if (args.length > 0) throw badArguments("backup save takes no arguments");
-  const recipients = [...flags.list("recipient"), ...recipientsOf(flags.text("recipients-file"))];
+  const recipients = recipientsOf(flags);
   const { connect, endpoints, timeoutMs } = await openContext(invocation);
   if (endpoints.length !== 1) {
     throw badArguments(`a backup is one member's: give one endpoint, not ${endpoints.length}`);
@@ -80,21 +78,6 @@ async function save(invocation: Invocation): Promise<void> {
       `Verified: a restored copy has HashKV ${facts.hash} at revision ${facts.revision}, as the member\n`,
   );
   for (const old of removed) terminal.output.write(`Removed ${old}\n`);
-}
-
-function recipientsOf(path: string): string[] {
-  if (path === "") return [];
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    throw badArguments(openFailure(path, error));
-  }
-  const lines = text.split("\n").map((line) => line.trim());
-  const recipients = lines.filter((line) => line !== "" && !line.startsWith("#"));
-  // An empty list would mean a backup in the clear, which is not what somebody who names a file wants.
-  if (recipients.length === 0) throw badArguments(`${path} holds no recipient`);
-  return recipients;
 }
 
 function list({ flags, terminal }: Invocation): void {

@@ -1,7 +1,7 @@
 /** Encrypts a file to age recipients (age-encryption.org/v1), with bounded memory; `age -d` reads it. */
 import { createHash } from "node:crypto";
-import { Encrypter } from "age-encryption";
-import type { Disk } from "../../../platform/disk.ts";
+import { Decrypter, Encrypter } from "age-encryption";
+import type { Disk, DiskFile } from "../../../platform/disk.ts";
 
 const chunkSize = 1 << 20;
 
@@ -30,34 +30,66 @@ export async function encryptFile(
   source: string,
   target: string,
 ): Promise<FileDigest> {
+  return transformFile(disk, source, target, (plain) => encrypter.encrypt(plain));
+}
+
+/**
+ * The way back. Writes `target` new and synced.
+ *
+ * @param identities - `AGE-SECRET-KEY-...`, of which one must fit.
+ * @throws {Error} when none does, or the file was changed.
+ */
+export async function decryptFile(
+  disk: Disk,
+  identities: readonly string[],
+  source: string,
+  target: string,
+): Promise<FileDigest> {
+  const decrypter = new Decrypter();
+  for (const identity of identities) decrypter.addIdentity(identity);
+  return transformFile(disk, source, target, (sealed) => decrypter.decrypt(sealed));
+}
+
+async function transformFile(
+  disk: Disk,
+  source: string,
+  target: string,
+  transform: (input: ReadableStream<Uint8Array>) => Promise<ReadableStream<Uint8Array>>,
+): Promise<FileDigest> {
   const from = disk.open(source, "read");
-  const to = disk.open(target, "createNew", 0o600);
-  const hash = createHash("sha256");
-  let size = 0;
   try {
-    let position = 0;
-    const plain = new ReadableStream<Uint8Array>({
-      async pull(controller) {
-        const chunk = new Uint8Array(chunkSize);
-        const count = await from.read(chunk, position);
-        position += count;
-        if (count > 0) controller.enqueue(chunk.subarray(0, count));
-        if (count < chunkSize) controller.close();
-      },
-    });
-    const reader = (await encrypter.encrypt(plain)).getReader();
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      hash.update(value);
-      await to.write(value, size);
-      size += value.length;
+    const to = disk.open(target, "createNew", 0o600);
+    try {
+      let position = 0;
+      const input = new ReadableStream<Uint8Array>({
+        async pull(controller) {
+          const chunk = new Uint8Array(chunkSize);
+          const count = await from.read(chunk, position);
+          position += count;
+          if (count > 0) controller.enqueue(chunk.subarray(0, count));
+          if (count < chunkSize) controller.close();
+        },
+      });
+      return await writeAll(to, (await transform(input)).getReader());
+    } finally {
+      to.close();
     }
-    await to.sync();
   } finally {
     from.close();
-    to.close();
   }
+}
+
+async function writeAll(to: DiskFile, reader: ReadableStreamDefaultReader<Uint8Array>): Promise<FileDigest> {
+  const hash = createHash("sha256");
+  let size = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    hash.update(value);
+    await to.write(value, size);
+    size += value.length;
+  }
+  await to.sync();
   return { size, sha256: hash.digest("hex") };
 }
 

@@ -71,7 +71,8 @@ export async function saveBackup(host: RestoreHost, options: SaveOptions): Promi
     await writeFacts(disk, join(directory, `${name}.json`), facts);
     if (disk.exists(part)) disk.remove(part);
     await disk.syncDirectory(directory);
-    const removed = options.keep === 0 ? [] : await removeOld(disk, directory, clusterId, options.keep);
+    const retention = { count: options.keep, ageMs: 0 };
+    const removed = await removeOld(disk, directory, clusterId, retention, host.clock.now());
     return { name, facts, removed };
   } finally {
     for (const path of [part, sealed]) if (disk.exists(path)) disk.remove(path);
