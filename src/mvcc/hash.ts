@@ -26,6 +26,8 @@ export interface KeyValueHash {
 
 /** Hashes of compactions kept, as etcd does. */
 const rememberedMax = 10;
+/** A step that has looked at this much ends; a millisecond or two. */
+const stepBytesMax = 1 << 20;
 const bucketName = new Uint8Array(Buffer.from("key", "latin1"));
 
 /** Feeds rows that count; deciding which do is the caller's part. */
@@ -95,19 +97,21 @@ export class HashJob {
     return this.#result;
   }
 
-  /** Looks at up to `maxRows` more rows; true when the hash is known. */
+  /** Looks at up to `maxRows` more rows, fewer when they are big; true when the hash is known. */
   step(maxRows: number): boolean {
     if (this.#result !== undefined) return true;
     assert(this.#view !== undefined, "step of a closed hash job");
     let looked = 0;
+    let bytes = 0;
     let stopped = false;
     this.#view.scanRows(this.#next, { main: this.#revision + 1, sub: 0 }, (main, sub, isTombstone, value) => {
-      if (looked === maxRows) {
+      if (looked === maxRows || bytes >= stepBytesMax) {
         this.#next = { main, sub };
         stopped = true;
         return false;
       }
       looked++;
+      bytes += value.length;
       if (this.#counts(main, sub, isTombstone, value)) this.#hasher.add(main, sub, isTombstone, value);
       return true;
     });

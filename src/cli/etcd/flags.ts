@@ -9,6 +9,7 @@ import {
   int64,
   oneOf,
   origins,
+  outputs,
   strings,
   text,
   uint,
@@ -329,7 +330,7 @@ export const flags = {
   "listen-metrics-urls": flag("Profiling and Monitoring", urls, [], "More URLs that serve metrics and health."),
 
   logger: flag("Logging", text, "zap", "Only 'zap' (structured lines)."),
-  "log-outputs": flag("Logging", uniqueStrings, ["default"], "stderr, stdout, or files; default is stderr."),
+  "log-outputs": flag("Logging", outputs, ["default"], "stderr, stdout, systemd/journal, or files; default is stderr."),
   "log-level": flag("Logging", text, "info", "debug, info, warn, error, panic or fatal."),
   "log-format": flag("Logging", text, "json", "json or console."),
   "enable-log-rotation": flag("Logging", bool, false, "Rotate the one log file of --log-outputs."),
@@ -337,7 +338,7 @@ export const flags = {
     "Logging",
     text,
     '{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}',
-    "How to rotate.",
+    "When to put the file aside (maxsize, MB), which old ones stay (maxage, days; maxbackups), compressed or not.",
   ),
 
   "enable-distributed-tracing": flag("Distributed tracing", bool, false, "Send OpenTelemetry traces."),

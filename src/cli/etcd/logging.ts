@@ -2,10 +2,14 @@
  * The member's log: one JSON line each with etcd's keys (`level`, `ts`, `caller`, `msg`, fields), or the tab-separated
  * console form. Lines of one message are sampled as etcd does: per second the first 100, then every 100th.
  */
+import { closeSync, openSync, writeSync } from "node:fs";
 import pino from "pino";
 import { formatDuration } from "../../base/duration.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { LogFields, Logger, LogLevel } from "../../platform/logger.ts";
+import { JournalOutput } from "./journal-output.ts";
+import type { LogRotation } from "./log-rotation.ts";
+import { RotatingFile } from "./rotating-file.ts";
 
 const sampleFirst = 100;
 const sampleThereafter = 100;
@@ -17,8 +21,10 @@ export interface LoggingOptions {
   /** debug, info, warn, error, dpanic, panic or fatal. */
   readonly level: string;
   readonly format: "json" | "console";
-  /** `default`, `stderr`, `stdout`, or file paths. */
+  /** `default`, `stderr`, `stdout`, `systemd/journal`, or file paths. */
   readonly outputs: readonly string[];
+  /** Undefined: files grow for ever. */
+  readonly rotation?: LogRotation | undefined;
 }
 
 /** A level that is none. @throws by {@link createLogger}. */
@@ -35,24 +41,83 @@ export class UnknownLevelError extends Error {
 export function createLogger(options: LoggingOptions, clock: Clock): Logger {
   const minimum = options.level === "dpanic" ? severity.panic : severity[options.level as LogLevel];
   if (minimum === undefined) throw new UnknownLevelError(`unrecognized level: ${JSON.stringify(options.level)}`);
-  const outputs = options.outputs.map((output) => {
-    if (output === "stdout") return { level: "trace" as const, stream: pino.destination({ fd: 1, sync: true }) };
-    if (output === "default" || output === "stderr") {
-      return { level: "trace" as const, stream: pino.destination({ fd: 2, sync: true }) };
+  const write = lineWriter(options.format, openOutputs(options, clock));
+  return new StructuredLogger(write, minimum, clock, "", new Sampler());
+}
+
+/** What takes lines. Each is told the level of the line that comes next. */
+interface Output {
+  write(line: string, level: LogLevel): void;
+}
+
+/** Lines held for an output that takes none (a full disk); beyond that they are lost, and the member lives on. */
+const heldBytesMax = 1 << 20;
+
+function openOutputs({ outputs, rotation }: LoggingOptions, clock: Clock): readonly Output[] {
+  if (outputs.includes("/dev/null")) return [];
+  const wanted = new Set(outputs.map((output) => (output === "default" ? "stderr" : output)));
+  return [...wanted].map((output) => {
+    if (output === "stdout") return descriptor({ fd: 1 });
+    if (output === "stderr") return descriptor({ fd: 2 });
+    if (output === "systemd/journal") return journal();
+    try {
+      if (output === "") throw new Error("open : no such file or directory");
+      if (rotation !== undefined) return new RotatingFile(output, rotation, clock, complain);
+      closeSync(openSync(output, "a", 0o644));
+    } catch (cause) {
+      throw new Error(`open sink ${JSON.stringify(output)}: ${openError(output, cause)}`, { cause });
     }
-    return { level: "trace" as const, stream: pino.destination({ dest: output, sync: true, append: true }) };
+    return descriptor({ dest: output });
   });
-  const stream = outputs.length === 1 ? outputs[0].stream : pino.multistream(outputs);
-  return new StructuredLogger(lineWriter(options.format, stream), minimum, clock, "", new Sampler());
+}
+
+function descriptor(target: { fd: number } | { dest: string }): Output {
+  const stream = pino.destination({ ...target, sync: true, append: true, maxLength: heldBytesMax });
+  // What cannot be written is tried again with the next line.
+  stream.on("error", () => undefined);
+  return stream;
+}
+
+function journal(): Output {
+  const fallback = descriptor({ fd: 2 });
+  const output = new JournalOutput((line) => fallback.write(line, "info"));
+  return { write: (line, level) => output.write(level, line) };
+}
+
+function complain(text: string): void {
+  try {
+    writeSync(2, `etcd: log: ${text}\n`);
+  } catch {
+    // Nobody is left to tell.
+  }
+}
+
+function openError(path: string, error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code ?? "";
+  const reasons: Readonly<Record<string, string>> = {
+    ENOENT: "no such file or directory",
+    EACCES: "permission denied",
+    EISDIR: "is a directory",
+    ENOTDIR: "not a directory",
+  };
+  if (Object.hasOwn(reasons, code)) return `open ${path}: ${reasons[code]}`;
+  return error instanceof Error ? error.message : String(error);
 }
 
 type WriteLine = (level: LogLevel, time: string, caller: string, message: string, fields: LogFields) => void;
 
-function lineWriter(format: LoggingOptions["format"], stream: pino.DestinationStream): WriteLine {
+function lineWriter(format: LoggingOptions["format"], outputs: readonly Output[]): WriteLine {
+  let level: LogLevel = "info";
+  const stream = {
+    write(line: string): void {
+      for (const output of outputs) output.write(line, level);
+    },
+  };
   if (format === "console") {
-    return (level, time, caller, message, fields) => {
+    return (lineLevel, time, caller, message, fields) => {
       const rest = Object.keys(fields).length === 0 ? "" : `\t${JSON.stringify(plain(fields))}`;
-      stream.write(`${time}\t${level}\t${caller}\t${message}${rest}\n`);
+      level = lineLevel;
+      stream.write(`${time}\t${lineLevel}\t${caller}\t${message}${rest}\n`);
     };
   }
   const logger = pino(
@@ -65,9 +130,10 @@ function lineWriter(format: LoggingOptions["format"], stream: pino.DestinationSt
     },
     stream,
   );
-  return (level, time, caller, message, fields) => {
+  return (lineLevel, time, caller, message, fields) => {
+    level = lineLevel;
     // The message goes in as a field: pino would put it last, and etcd's lines have it before the fields.
-    logger[level]({ ts: time, caller, msg: message, ...plain(fields) });
+    logger[lineLevel]({ ts: time, caller, msg: message, ...plain(fields) });
   };
 }
 

@@ -10,6 +10,7 @@ import { ShadowedVariableError } from "./environment.ts";
 import { serveFailpoints } from "./failpoint-control.ts";
 import { help, usage } from "./help.ts";
 import { createLogger, UnknownLevelError } from "./logging.ts";
+import { parseLogRotation } from "./log-rotation.ts";
 import { notifyReady } from "./notify.ts";
 import { parseArguments, UsageError } from "./parse.ts";
 import { asError, exitCodes, exitOnBugs, stopOnSignals } from "./process-exit.ts";
@@ -131,18 +132,23 @@ function readText(path: string): string {
 }
 
 function openLog({ values }: Settings): Logger {
+  const early = createStderrLogger("info").withCaller("cli/etcd/settings.ts");
   try {
     return createLogger(
       {
         level: values["log-level"],
         format: values["log-format"] === "console" ? "console" : "json",
-        outputs: values["log-outputs"],
+        outputs: values["log-outputs"].length === 0 ? ["default"] : values["log-outputs"],
+        rotation: values["enable-log-rotation"] ? parseLogRotation(values["log-rotation-config-json"]) : undefined,
       },
-      createNodePlatform({ log: createStderrLogger("info") }).clock,
+      createNodePlatform({ log: early }).clock,
     ).withCaller("cli/etcd/main.ts");
   } catch (error) {
-    process.stderr.write(`etcd: cannot set up the log: ${asError(error).message}\n`);
-    process.exit(error instanceof UnknownLevelError ? exitCodes.panicked : exitCodes.failed);
+    if (error instanceof UnknownLevelError) {
+      process.stderr.write(`etcd: cannot set up the log: ${error.message}\n`);
+      process.exit(exitCodes.panicked);
+    }
+    process.exit(reportBadSettings(early, error));
   }
 }
 

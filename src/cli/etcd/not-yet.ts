@@ -15,7 +15,6 @@ const refusedWhenGiven: readonly (readonly [FlagName, string])[] = [
   ["enable-distributed-tracing", tracing],
   ["memory-mlock", "database pages are read through a bounded cache, not mapped, so there is nothing to lock"],
   ["enable-pprof", "Go profiles do not exist here; run the member with `node --cpu-prof bin/etcd` for a CPU profile"],
-  ["enable-log-rotation", "log rotation is not available in this version; let logrotate copy and truncate the file"],
   ["socket-reuse-port", "sharing a port needs a newer Node.js than the oldest one supported"],
 ];
 
@@ -25,9 +24,6 @@ export function refusal(values: FlagValues, gates: GateValues): string | undefin
     const value = values[name];
     const isSet = Array.isArray(value) ? value.length > 0 : value !== "" && value !== false;
     if (isSet) return `--${name} cannot be used yet: ${reason}`;
-  }
-  if (values["log-outputs"].includes("systemd/journal")) {
-    return "--log-outputs=systemd/journal cannot be used: write to stderr, which systemd keeps in the journal";
   }
   if (gates.SetMemberLocalAddr) {
     return "--feature-gates=SetMemberLocalAddr=true cannot be used yet: the system picks the address to dial members from";

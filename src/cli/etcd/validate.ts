@@ -2,6 +2,7 @@
 import { formatDuration } from "../../base/duration.ts";
 import type { FlagName, FlagValues } from "./flags.ts";
 import { formerNames } from "./flags.ts";
+import { checkRotationOutputs, parseLogRotation } from "./log-rotation.ts";
 
 /** Longest election timeout in milliseconds. */
 const electionTimeoutMaxMs = 50_000;
@@ -67,6 +68,16 @@ function checkLogging(values: FlagValues): void {
   if (values.logger !== "zap") throw new Error(`unknown logger option ${goQuote(values.logger)}`);
   if (values["log-outputs"].length > 1 && values["log-outputs"].includes("default")) {
     throw new Error('multi logoutput for "default" is not supported yet');
+  }
+  if (values["enable-log-rotation"]) {
+    checkRotationOutputs(values["log-outputs"]);
+    parseLogRotation(values["log-rotation-config-json"]);
+  }
+  if (values["log-outputs"].length > 1 && values["log-outputs"].includes("systemd/journal")) {
+    const outputs = values["log-outputs"].map(goQuote).join(" ");
+    throw new Error(
+      `running with systemd/journal but other '--log-outputs' values ([${outputs}]) are configured with 'default'; override 'default' value with something else`,
+    );
   }
   if (!["json", "console"].includes(values["log-format"])) {
     throw new Error(`unknown log format: ${values["log-format"]}, supported values json, console`);

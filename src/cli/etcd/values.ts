@@ -95,6 +95,12 @@ export const uniqueStrings: ValueKind<readonly string[]> = {
   parse: (value) => [...new Set(strings.parse(value))].sort(),
 };
 
+/** Where lines go: as {@link uniqueStrings}, but the empty text is an output without a name, which cannot be opened. */
+export const outputs: ValueKind<readonly string[]> = {
+  ...strings,
+  parse: (value) => [...new Set(value.split(","))].sort(),
+};
+
 /** One of a few words. */
 export function oneOf<const T extends string>(...valid: readonly T[]): ValueKind<T> {
   return {
