@@ -19,8 +19,8 @@ import type { Platform } from "../platform/platform.ts";
 import { MemoryStorage } from "../raft/memory-storage.ts";
 import { Backend } from "../storage/backend/backend.ts";
 import { readConsistentIndex } from "../storage/backend/schema.ts";
-import { loadNewestSnapshot } from "../storage/snap/snap-files.ts";
-import { readValidSnapshots } from "../storage/wal/log-reader.ts";
+import { loadNewestSnapshot, newestSnapshotName } from "../storage/snap/snap-files.ts";
+import { type ReadLog, readValidSnapshots, tryReadLog } from "../storage/wal/log-reader.ts";
 import { Wal, type WalOptions } from "../storage/wal/wal.ts";
 import { Metadata } from "../wire/gen/etcdserverpb/etcdserver.ts";
 import type { Entry, HardState, Snapshot } from "../wire/raft/types.ts";
@@ -168,8 +168,7 @@ async function restart(context: Context): Promise<Bootstrapped> {
       "wal-dir": dirs.walDir,
     });
   }
-  const valid = readValidSnapshots(platform.disk, dirs.walDir, log);
-  const snapshot = loadNewestSnapshot(platform.disk, log, dirs.snapDir, valid);
+  const { snapshot, read } = newestSnapshot(context);
   if (snapshot === undefined) log.info("No snapshot found. Recovering WAL from scratch!");
   const replayTable = membersAt(snapshot, dirs.snapDir);
   const backend = await openBackendFor(context, snapshot);
@@ -178,7 +177,7 @@ async function restart(context: Context): Promise<Bootstrapped> {
     const membership = Membership.open(backend, config.maxLearners);
     checkBackend(backend, membership, dirs.backendPath);
     const from = { index: snapshot?.metadata.index ?? 0, term: snapshot?.metadata.term ?? 0 };
-    const opened = await Wal.open(platform.disk, dirs.walDir, from, walOptions(context));
+    const opened = await Wal.open(platform.disk, dirs.walDir, from, walOptions(context), read);
     wal = opened.wal;
     const { NodeID: memberId, ClusterID: clusterId } = Metadata.decode(opened.metadata);
     let history = await completeFounding(context, opened, { snapshot, backend, memberId });
@@ -211,6 +210,25 @@ async function restart(context: Context): Promise<Bootstrapped> {
     await backend.close();
     throw error;
   }
+}
+
+/**
+ * The snapshot to start from, and the log behind it if it was read on the way. As a rule that is the newest file, and the
+ * segments behind it are all that has to be read, once; only when that does not fit together is the whole log searched.
+ */
+function newestSnapshot({ platform, log, dirs }: Context): {
+  readonly snapshot: Snapshot | undefined;
+  readonly read: ReadLog | undefined;
+} {
+  const { disk } = platform;
+  const newest = newestSnapshotName(disk, dirs.snapDir);
+  const read = newest === undefined ? undefined : tryReadLog(disk, dirs.walDir, newest);
+  if (newest !== undefined && read !== undefined) {
+    const snapshot = loadNewestSnapshot(disk, log, dirs.snapDir, [newest]);
+    if (snapshot !== undefined || newest.index === 0) return { snapshot, read };
+  }
+  const valid = readValidSnapshots(disk, dirs.walDir, log);
+  return { snapshot: loadNewestSnapshot(disk, log, dirs.snapDir, valid), read: undefined };
 }
 
 interface History {

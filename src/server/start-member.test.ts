@@ -121,8 +121,9 @@ describe("a new member", () => {
     // etcd derives this id from the default flags.
     expect(member.memberId.toString(16)).toBe("8e9e05c52164694d");
     expect(member.clusterId.toString(16)).toBe("cdf818194e3a8c32");
-    await put(member, "a", "1");
-    expect(member.membership.clusterVersion).toEqual({ major: 3, minor: 6, patch: 0 });
+    await expect
+      .poll(() => member.membership.clusterVersion, { timeout: 60_000 })
+      .toEqual({ major: 3, minor: 6, patch: 0 });
   });
 
   test("applies what is proposed, in order, and reads see it", async () => {

@@ -108,6 +108,16 @@ export function loadNewestSnapshot(
   return undefined;
 }
 
+/** What the newest `.snap` file is of, by its name alone: zeros when there is none, undefined when the name does not say. */
+export function newestSnapshotName(disk: Disk, directory: string): SnapshotRecord | undefined {
+  const names = disk.list(directory).filter((name) => name.endsWith(".snap"));
+  if (names.length === 0) return { index: 0, term: 0 };
+  const match = /^([0-9a-f]{16})-([0-9a-f]{16})\.snap$/.exec(names[names.length - 1]);
+  if (match === null) return undefined;
+  const [term, index] = [Number(`0x${match[1]}`), Number(`0x${match[2]}`)];
+  return Number.isSafeInteger(term) && Number.isSafeInteger(index) ? { index, term } : undefined;
+}
+
 /** Deletes the received databases that are older than the snapshot at `index`. A failure is logged only, as in etcd. */
 export function removeOrphanedDatabases(disk: Disk, log: Logger, directory: string, index: number): void {
   for (const name of disk.list(directory)) {

@@ -4,13 +4,14 @@
  */
 import { join } from "node:path";
 import { copyBytes, equalBytes } from "../../base/bytes.ts";
+import { CorruptionError } from "../../base/corruption.ts";
 import type { Disk } from "../../platform/disk.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { decodeEntry, decodeHardState } from "../../wire/raft/codec.ts";
 import { RaftDecodeError } from "../../wire/raft/proto.ts";
 import { type Entry, type HardState, NONE } from "../../wire/raft/types.ts";
 import { RecordReader } from "./record-reader.ts";
-import { RecordType } from "./record.ts";
+import { FRAME_SIZE, isEndMark, RecordType } from "./record.ts";
 import { checkSequence, listSegments, type SegmentName, selectSegments } from "./segment.ts";
 import { decodeWalSnapshot, type WalSnapshot } from "./wal-snapshot.ts";
 
@@ -40,17 +41,20 @@ export interface LogTail {
   readonly path: string;
 }
 
+/** What was read of a log, and where that ended. */
+export interface ReadLog {
+  /** The snapshot it begins at. */
+  readonly from: WalSnapshot;
+  readonly contents: LogContents;
+  readonly tail: LogTail;
+}
+
 /**
  * Reads everything behind `from` without changing anything; a torn tail is left out.
  *
  * @throws {CorruptionError} on damage, a gap between entries, ids that change on the way, or when `from` is not in it.
  */
-export function readLog(
-  disk: Disk,
-  directory: string,
-  from: WalSnapshot,
-  log?: Logger,
-): { contents: LogContents; tail: LogTail } {
+export function readLog(disk: Disk, directory: string, from: WalSnapshot, log?: Logger): ReadLog {
   const segments = selectSegments(directory, listSegments(disk, directory, log), from.index);
   const reader = new RecordReader(disk, pathsOf(directory, segments));
   try {
@@ -58,9 +62,41 @@ export function readLog(
     while (reader.next()) collector.add();
     collector.finish();
     const { crc, ending, path, lastValidOffset: offset } = reader;
-    return { contents: collector, tail: { segments, offset, crc, ending, path, lastIndex: collector.lastIndex } };
+    return { from, contents: collector, tail: { segments, offset, crc, ending, path, lastIndex: collector.lastIndex } };
   } finally {
     reader.close();
+  }
+}
+
+/**
+ * Reads the log behind a snapshot that is probably the newest valid one, in one pass over the segments behind it. What
+ * is older has been released and is not looked at.
+ *
+ * @returns undefined unless the snapshot is in the log and committed, and the log is sound to its end: then the long way
+ *   ({@link readValidSnapshots}, {@link readLog}) finds out what there is.
+ */
+export function tryReadLog(disk: Disk, directory: string, from: WalSnapshot): ReadLog | undefined {
+  try {
+    const read = readLog(disk, directory, from);
+    return read.tail.ending === "end" && from.index <= read.contents.hardState.commit ? read : undefined;
+  } catch (error) {
+    if (error instanceof CorruptionError) return undefined;
+    throw error;
+  }
+}
+
+/** Whether a log that was sound when it was read is still the same: nothing was written behind its end. */
+export function isUnchanged(disk: Disk, directory: string, { from, tail }: ReadLog): boolean {
+  const segments = selectSegments(directory, listSegments(disk, directory), from.index);
+  if (segments.length !== tail.segments.length) return false;
+  if (segments.some(({ name }, position) => name !== tail.segments[position].name)) return false;
+  const last = disk.open(join(directory, segments[segments.length - 1].name), "read");
+  try {
+    const mark = new Uint8Array(FRAME_SIZE);
+    last.readSync(mark, tail.offset);
+    return isEndMark(mark, 0);
+  } finally {
+    last.close();
   }
 }
 

@@ -4,7 +4,7 @@ import { equalBytes } from "../../base/bytes.ts";
 import { createStderrLogger } from "../../platform/node/stderr-logger.ts";
 import { Scheduler, SeededRandom, VirtualClock, VirtualDisk, VirtualDrive } from "../../platform/virtual/index.ts";
 import { type Entry, EntryType, type HardState } from "../../wire/raft/types.ts";
-import { readLog, readValidSnapshots } from "./log-reader.ts";
+import { isUnchanged, readLog, readValidSnapshots, tryReadLog } from "./log-reader.ts";
 import { type OpenedWal, Wal, type WalOptions } from "./wal.ts";
 
 const metadata = Uint8Array.of(8, 1, 16, 2);
@@ -128,6 +128,46 @@ test("many saves at once may fill several segments before the first is written",
   await world.scheduler.run(Promise.all(saves));
   await world.scheduler.run(wal.close());
   expect((await open(world)).entries).toEqual(Array.from({ length: 40 }, (_, index) => entry(index + 1, 900)));
+});
+
+test("a log that was read before is taken as it was read, unless something was written behind its end", async () => {
+  const world = newWorld();
+  const wal = await create(world);
+  await world.scheduler.run(save(wal, state(1), [entry(1)]));
+  const before = tryReadLog(world.disk, "/m/wal", start)!;
+  expect(isUnchanged(world.disk, "/m/wal", before)).toBe(true);
+  await world.scheduler.run(wal.close());
+  const opened = await world.scheduler.run(Wal.open(world.disk, "/m/wal", start, world.options, before));
+  expect(opened.entries).toBe(before.contents.entries);
+  // It goes on where it ended.
+  await world.scheduler.run(save(opened.wal, state(2), [entry(2)]));
+  await world.scheduler.run(opened.wal.close());
+  expect(isUnchanged(world.disk, "/m/wal", before)).toBe(false);
+  const again = await world.scheduler.run(Wal.open(world.disk, "/m/wal", start, world.options, before));
+  expect(again.entries).toEqual([entry(1), entry(2)]);
+  await world.scheduler.run(again.wal.close());
+});
+
+test("a try to read behind a snapshot gives nothing when it is not there, not committed, or the log is damaged", async () => {
+  const world = newWorld();
+  const wal = await create(world);
+  await world.scheduler.run(save(wal, state(1), [entry(1), entry(2)]));
+  await world.scheduler.run(
+    new Promise<void>((resolve) => {
+      wal.saveSnapshot({ index: 2, term: 1, confState }, () => resolve());
+    }),
+  );
+  expect(tryReadLog(world.disk, "/m/wal", { index: 2, term: 1 })).toBeUndefined();
+  await world.scheduler.run(save(wal, state(2), []));
+  expect(tryReadLog(world.disk, "/m/wal", { index: 2, term: 1 })?.contents.entries).toEqual([]);
+  expect(tryReadLog(world.disk, "/m/wal", { index: 1, term: 1 })).toBeUndefined();
+  expect(tryReadLog(world.disk, "/m/wal", { index: 2, term: 2 })).toBeUndefined();
+  await world.scheduler.run(wal.close());
+  const [name] = world.disk.list("/m/wal");
+  const file = world.disk.open(`/m/wal/${name}`, "write");
+  file.writeSync(Uint8Array.of(0xff), 200);
+  file.close();
+  expect(tryReadLog(world.disk, "/m/wal", start)).toBeUndefined();
 });
 
 test("after a snapshot, reading begins there, and the segments before it can be purged but no others", async () => {

@@ -29,7 +29,7 @@ import type { Clock } from "../../platform/clock.ts";
 import { type Disk, DiskError, type DiskFile } from "../../platform/disk.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { type Entry, type HardState, NONE } from "../../wire/raft/types.ts";
-import { type LogContents, type LogTail, readLog } from "./log-reader.ts";
+import { isUnchanged, type LogContents, type LogTail, type ReadLog, readLog } from "./log-reader.ts";
 import { CORRUPT_ADVICE } from "./record-reader.ts";
 import { RecordEncoder } from "./record-encoder.ts";
 import { RecordType } from "./record.ts";
@@ -177,13 +177,21 @@ export class Wal {
    * that a crash tore is cut off first (the old segment is kept as `.broken`), and stale bytes behind the last record
    * are removed.
    *
+   * @param before - the log as it was read already, sound to its end; it is not read again unless it has changed.
    * @throws {CorruptionError} when the log is damaged; nothing has been changed then. {DiskError} `EWOULDBLOCK` when
    * another process has it open.
    */
-  static async open(disk: Disk, directory: string, from: WalSnapshot, options: WalOptions): Promise<OpenedWal> {
+  static async open(
+    disk: Disk,
+    directory: string,
+    from: WalSnapshot,
+    options: WalOptions,
+    before?: ReadLog,
+  ): Promise<OpenedWal> {
     const lock = lockDirectory(disk, directory);
     try {
-      const { contents, tail } = readLog(disk, directory, from, options.log);
+      const isKnown = before !== undefined && before.from.index === from.index && isUnchanged(disk, directory, before);
+      const { contents, tail } = isKnown ? before : readLog(disk, directory, from, options.log);
       const last = tail.segments[tail.segments.length - 1];
       if (tail.ending === "torn") await repair(disk, directory, tail, last, options.log);
       const file = disk.open(join(directory, last.name), "write");
