@@ -49,6 +49,8 @@ export const clockDriftMaxMs = 1000;
 
 /** Largest head (request or status line and fields) of a message. Go allows a megabyte; peers send under a kilobyte. */
 export const headBytesMax = 64 << 10;
+/** From the first byte of a request to the end of its head, which a member sends at once. etcd: five minutes for all of it. */
+export const headTimeoutMs = 20_000;
 /** Body of a forwarded lease request. etcd: `maxLeaseHTTPRequestSize`. */
 export const leaseRequestBytesMax = 64 << 10;
 /** Body of an answer to a lease request, which may list every key of a lease. etcd: `maxLeaseHTTPResponseSize`. */

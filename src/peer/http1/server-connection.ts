@@ -2,12 +2,13 @@
  * The accepting side of HTTP/1.1: requests of one connection, one after the other. Each becomes an {@link Exchange},
  * which answers at once, later, or with a stream that takes the connection over.
  *
- * A connection that is silent for five seconds while we wait for it is dropped, as etcd's peer listener does.
+ * A connection that is silent for five seconds while we wait for it is dropped, as etcd's peer listener does; so is one
+ * whose head comes byte by byte without end.
  */
 import { emptyBytes } from "../../base/bytes.ts";
 import type { Clock, Timer } from "../../platform/clock.ts";
 import type { Address, Connection } from "../../platform/network.ts";
-import { connectionTimeoutMs, headBytesMax, lingerMs } from "../limits.ts";
+import { connectionTimeoutMs, headBytesMax, headTimeoutMs, lingerMs } from "../limits.ts";
 import { BodyReader, requestFraming } from "./body.ts";
 import { encodeHead, HeadReader, HttpSyntaxError, statusText, type RequestHead } from "./head.ts";
 
@@ -34,6 +35,8 @@ export class ServerConnection {
   /** Received behind the present request. */
   #ahead: Uint8Array = emptyBytes;
   #lastMovedMs: number;
+  /** When the head that is being read began; undefined while none is. */
+  #headSinceMs: number | undefined;
   #isEnding = false;
   #watch: Timer | undefined;
 
@@ -79,8 +82,10 @@ export class ServerConnection {
     let position = 0;
     while (position < chunk.length && !this.#isEnding) {
       if (this.#exchange === undefined) {
+        this.#headSinceMs ??= this.#lastMovedMs;
         position = this.#head.push(chunk, position);
         if (position < 0) return;
+        this.#headSinceMs = undefined;
         this.#begin(this.#head.request());
       }
       const exchange = this.#exchange;
@@ -168,7 +173,9 @@ export class ServerConnection {
     const isOurTurn = exchange !== undefined && (exchange.isComplete || exchange.isPaused);
     const nowMs = this.#clock.monotonic();
     if (isOurTurn && this.#connection.waitingBytes === 0) this.#lastMovedMs = nowMs;
-    if (nowMs - this.#lastMovedMs > connectionTimeoutMs) this.#connection.destroy();
+    const isSilent = nowMs - this.#lastMovedMs > connectionTimeoutMs;
+    const isDripping = this.#headSinceMs !== undefined && nowMs - this.#headSinceMs > headTimeoutMs;
+    if (isSilent || isDripping) this.#connection.destroy();
   };
 }
 
