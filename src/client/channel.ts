@@ -37,7 +37,7 @@ export interface ChannelOptions {
   /** Endpoints that do not say `http://` are reached over TLS. Without it those are that say `https://`. */
   readonly security?: ClientSecurity | undefined;
   readonly log: Logger;
-  /** Longest wait for one connection; 0 = the system's. */
+  /** Longest wait for one connection, until the server has said something; 0 = the system's. */
   readonly dialTimeoutMs: number;
   readonly keepaliveTimeMs: number;
   readonly keepaliveTimeoutMs: number;
@@ -49,7 +49,7 @@ export interface ChannelOptions {
 /** One endpoint's connection: in one of these states, `ready` being the only one that serves calls. */
 type LinkState =
   | { readonly kind: "connecting" }
-  | { readonly kind: "greeting"; readonly client: GrpcClient }
+  | { readonly kind: "greeting"; readonly client: GrpcClient; readonly timer: Timer | undefined }
   | { readonly kind: "ready"; readonly client: GrpcClient }
   | { readonly kind: "waiting"; readonly timer: Timer }
   | { readonly kind: "closed" };
@@ -183,7 +183,7 @@ class Link {
     const state = this.#state;
     this.#state = { kind: "closed" };
     if (state.kind === "ready" || state.kind === "greeting") state.client.close();
-    if (state.kind === "waiting") state.timer.cancel();
+    if (state.kind === "waiting" || state.kind === "greeting") state.timer?.cancel();
   }
 
   #connect(): void {
@@ -205,7 +205,7 @@ class Link {
       this.#failed(new NetworkError("ETLS", "credentials: cannot check peer: missing selected ALPN property"));
       return;
     }
-    const { clock, keepaliveTimeMs, keepaliveTimeoutMs, maxSendBytes, maxReceiveBytes } = this.#options;
+    const { clock, dialTimeoutMs, keepaliveTimeMs, keepaliveTimeoutMs, maxSendBytes, maxReceiveBytes } = this.#options;
     const client = new GrpcClient(connection, {
       clock,
       authority: this.#endpoint.authority,
@@ -215,11 +215,21 @@ class Link {
       ...(maxSendBytes > 0 ? { maxSendBytes } : {}),
       ...(maxReceiveBytes > 0 ? { maxReceiveBytes } : {}),
     });
-    this.#state = { kind: "greeting", client };
+    // Somebody who accepts and says nothing is no server.
+    let isSilent = false;
+    const giveUp = (): void => {
+      isSilent = true;
+      client.close();
+    };
+    const timer = dialTimeoutMs > 0 ? clock.setTimer(giveUp, dialTimeoutMs) : undefined;
+    this.#state = { kind: "greeting", client, timer };
     void client.greeted.then(() => this.#greeted());
     void client.closed.then((error) => {
       if (this.isClosed) return;
-      if (this.#state.kind === "greeting") this.#failedWith(`error reading server preface: ${lossText(error)}`);
+      if (this.#state.kind === "greeting") {
+        timer?.cancel();
+        this.#failedWith(`error reading server preface: ${isSilent ? "i/o timeout" : lossText(error)}`);
+      }
       this.#retryLater();
     });
   }
@@ -227,6 +237,7 @@ class Link {
   /** Only now is it known that the server wants to talk to us: under TLS 1.3 it judges our certificate after the handshake. */
   #greeted(): void {
     if (this.#state.kind !== "greeting") return;
+    this.#state.timer?.cancel();
     this.#state = { kind: "ready", client: this.#state.client };
     this.#pauseMs = reconnectMsFirst;
     this.#events.ready();

@@ -133,7 +133,22 @@ export class Client {
     this.channel.close();
   }
 
+  /** Once more when no server has begun with it: its connection went away in that moment. As gRPC clients do. */
   async #attempt(
+    path: string,
+    bytes: Uint8Array,
+    deadline: number | undefined,
+    options: CallOptions,
+  ): Promise<Uint8Array> {
+    try {
+      return await this.#send(path, bytes, deadline, options);
+    } catch (error) {
+      if (!(error instanceof GrpcError) || !error.isUnsent) throw error;
+      return this.#send(path, bytes, deadline, options);
+    }
+  }
+
+  async #send(
     path: string,
     bytes: Uint8Array,
     deadline: number | undefined,

@@ -243,12 +243,12 @@ function grpcStatus(list: HeaderList): GrpcError | undefined {
 function abortError(end: StreamEnd, code: ErrorCode): GrpcError {
   if (end === "lost") return new GrpcError(Code.Unavailable, "error reading from server: EOF");
   if (end === "refused") {
-    return new GrpcError(Code.Unavailable, "the connection is draining");
+    return new GrpcError(Code.Unavailable, "the connection is draining", { isUnsent: true });
   }
   const text = `stream terminated by RST_STREAM with error code: ${http2ErrorNames[code] ?? code}`;
   switch (code) {
     case ErrorCode.refusedStream:
-      return new GrpcError(Code.Unavailable, text);
+      return new GrpcError(Code.Unavailable, text, { isUnsent: true });
     case ErrorCode.cancel:
       return new GrpcError(Code.Canceled, text);
     case ErrorCode.enhanceYourCalm:

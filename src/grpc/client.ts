@@ -195,7 +195,8 @@ export class GrpcClient {
     const start = (): void => {
       if (settled) return;
       if (!this.usable) {
-        ended(new GrpcError(Code.Unavailable, this.#client.goAwayReason || "the connection is closed"));
+        const reason = this.#client.goAwayReason || "the connection is closed";
+        ended(new GrpcError(Code.Unavailable, reason, { isUnsent: true }));
         return;
       }
       call = new ClientCall(this.#client.session, {

@@ -6,10 +6,13 @@ export class GrpcError extends Error {
   override readonly name = "GrpcError";
   /** gRPC status code; numbers outside the table stay as the peer sent them. */
   readonly code: number;
+  /** No server has begun with the call: sending it again elsewhere is safe, whatever it does. */
+  readonly isUnsent: boolean;
 
-  constructor(code: number, message: string, options?: ErrorOptions) {
+  constructor(code: number, message: string, options: ErrorOptions & { readonly isUnsent?: boolean } = {}) {
     super(message, options);
     this.code = code;
+    this.isUnsent = options.isUnsent === true;
   }
 
   /** As Go prints it: `rpc error: code = NotFound desc = ...`. */

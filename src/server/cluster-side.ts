@@ -215,6 +215,13 @@ export class ClusterSide {
     return this.#appliedWait.until(node.committed, applier.appliedIndex);
   }
 
+  /** Resolves when a leader is confirmed and everything it had committed is applied here. */
+  #confirmRead(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#parts.readIndex((error) => (error === undefined ? resolve() : reject(error)));
+    });
+  }
+
   #services(): PeerServices {
     const { bootstrapped, log, state, platform } = this.#parts;
     const { membership, lessor } = state;
@@ -237,7 +244,7 @@ export class ClusterSide {
         return membership.members();
       },
       renewLease: async (id) => {
-        await this.#waitApplied();
+        await this.#confirmRead();
         if (!lessor.isPrimary) throw new EtcdError("notPrimaryLessor");
         const renewed = lessor.renew(id, platform.clock.monotonic());
         if (renewed === "expired") throw new EtcdError("leaseNotFound");
@@ -247,9 +254,7 @@ export class ClusterSide {
         this.#leaseTimeToLiveHere(id, withKeys, platform.failpoints?.beforeLookupWhenForwardLeaseTimeToLive),
       hashKv: (revision) => hashKv({ store: state.store, clock: platform.clock }, revision),
       downgradeEnabled: async () => {
-        await new Promise<void>((resolve, reject) => {
-          this.#parts.readIndex((error) => (error === undefined ? resolve() : reject(error)));
-        });
+        await this.#confirmRead();
         return membership.downgrade.enabled;
       },
     };

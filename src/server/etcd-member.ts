@@ -313,6 +313,9 @@ export class EtcdMember implements Member {
       readIndexesFailed: this.#reads.failed,
       leaseExpired: this.#background.leases.expired,
       snapshotsSaved: this.#background.snapshotter.saved,
+      snapshotsInstalling: this.#cluster.install.isInstalling ? 1 : 0,
+      learnersPromoted: this.changes.promoted,
+      learnerPromotionFailures: this.changes.promotionFailures,
     };
   }
 

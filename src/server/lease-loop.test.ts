@@ -21,6 +21,7 @@ let lessor: Lessor;
 let proposed: Proposed[];
 let loop: LeaseLoop;
 let isConfirmed: boolean;
+let whileConfirming: () => void;
 let forwarded: bigint[];
 let answerForwarded: (renewHere: () => Promise<number>) => Promise<number>;
 
@@ -36,6 +37,7 @@ beforeEach(() => {
   Store.open(backend, lessor);
   proposed = [];
   isConfirmed = true;
+  whileConfirming = () => undefined;
   forwarded = [];
   answerForwarded = () => Promise.resolve(77);
   loop = new LeaseLoop({
@@ -49,7 +51,10 @@ beforeEach(() => {
       return answerForwarded(renewHere);
     },
     propose: (kind, request, callback) => void proposed.push({ kind, request, callback }),
-    readIndex: (callback) => callback(isConfirmed ? undefined : new EtcdError("timeout")),
+    readIndex: (callback) => {
+      whileConfirming();
+      callback(isConfirmed ? undefined : new EtcdError("timeout"));
+    },
   });
 });
 
@@ -135,6 +140,19 @@ test("without being the primary a renewal goes to the one who is, or comes back 
   expect(nowhere.outcome).toBe("noLeader");
   loop.stop();
   expect(renew(1n).outcome).toBe("stopped");
+});
+
+test("a primary that cannot make sure that it leads does not renew", async () => {
+  lessor.promote(1_000, clock.monotonic());
+  grant(1n, 10);
+  isConfirmed = false;
+  clock.advance(4_000);
+  expect(renew(1n).outcome).toBe("notPrimaryLessor");
+  expect(lessor.remainingSeconds(1n, clock.monotonic())).toBe(6);
+  whileConfirming = () => lessor.demote();
+  const passedOn = renew(1n);
+  await Promise.resolve();
+  expect([passedOn.outcome, forwarded]).toEqual([77, [1n]]);
 });
 
 test("long leases are checkpointed, and a renewal takes the checkpoint back first", () => {

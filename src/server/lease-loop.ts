@@ -3,7 +3,8 @@
  * Expiry is decided here and takes effect through the log; renewals stay local and cost no entry.
  *
  * Every 500 ms at most 500 expired leases are taken and revoked, 16 at a time, and only after this member has made sure
- * that it still leads: a leader that was stopped for a while must not revoke what the next one has kept alive.
+ * that it still leads: a leader that was stopped for a while must not revoke what the next one has kept alive, nor say
+ * that it renewed what the next one revokes.
  * Source: etcd server/lease/lessor.go and `revokeExpiredLeases`, `LeaseRenew` in server/etcdserver.
  */
 import type { FailpointSlots } from "../base/failpoints.ts";
@@ -67,19 +68,26 @@ export class LeaseLoop {
 
   /** @see Member.renewLease */
   renew(id: bigint, callback: RenewCallback): void {
-    const { lessor, clock } = this.#parts;
+    const { lessor, readIndex } = this.#parts;
     if (this.#isStopped) return callback(new EtcdError("stopped"), 0);
-    const nowMs = clock.monotonic();
-    if (!lessor.isPrimary) {
-      void this.#forward(id, callback);
-      return;
-    }
+    if (!lessor.isPrimary) return void this.#forward(id, callback);
+    // A primary that was cut off or stopped does not know yet that another one counts the time of its leases.
+    readIndex((error) => {
+      if (this.#isStopped) return callback(new EtcdError("stopped"), 0);
+      if (!lessor.isPrimary) return void this.#forward(id, callback);
+      if (error !== undefined) return callback(new EtcdError("notPrimaryLessor", { cause: error }), 0);
+      this.#renewAsLeader(id, callback);
+    });
+  }
+
+  #renewAsLeader(id: bigint, callback: RenewCallback): void {
+    const { lessor, clock } = this.#parts;
     const known = lessor.lookup(id);
     if (known === undefined) return callback(new EtcdError("leaseNotFound"), 0);
     this.#parts.failpoints.beforeCheckpointInLeaseRenew?.hit();
     // What is left counts from the last checkpoint; a renewal puts the whole time back, for the next leader as well.
     if (this.#parts.checkpoints && known.remainingTtlSeconds > 0) this.#checkpoint([{ ID: id, remainingTTL: 0n }]);
-    const renewed = lessor.renew(id, nowMs);
+    const renewed = lessor.renew(id, clock.monotonic());
     if (renewed !== "expired") return callback(undefined, renewed.ttlSeconds);
     const waiting = this.#waitingForRevoke.get(id) ?? [];
     waiting.push(() => this.renew(id, callback));

@@ -43,6 +43,10 @@ export interface MemberChangesParts {
 
 /** All reject with an EtcdError; the reasons of applying are those of `ConfChangeRefusal`. */
 export class MemberChanges {
+  /** Learners made voters here, as the leader. */
+  promoted = 0;
+  /** Why others were not: texts of errors and how often. */
+  readonly promotionFailures = new Map<string, number>();
   readonly #parts: MemberChangesParts;
 
   constructor(parts: MemberChangesParts) {
@@ -88,6 +92,18 @@ export class MemberChanges {
 
   /** As {@link promote}, on the leader. Also `notLeader`. */
   async promoteHere(id: bigint): Promise<void> {
+    try {
+      await this.#promote(id);
+      this.promoted++;
+    } catch (error) {
+      if (error instanceof EtcdError && error.reason !== "notLeader") {
+        this.promotionFailures.set(error.message, (this.promotionFailures.get(error.message) ?? 0) + 1);
+      }
+      throw error;
+    }
+  }
+
+  async #promote(id: bigint): Promise<void> {
     await this.#parts.waitApplied();
     this.#checkPromotion(id);
     const member = { id, peerUrls: [], isLearner: false, name: "", clientUrls: [] };

@@ -68,6 +68,12 @@ export interface MemberCounters {
   readonly readIndexesFailed: number;
   readonly leaseExpired: number;
   readonly snapshotsSaved: number;
+  /** Gauge: 1 while a snapshot that the leader sent is taken into use. */
+  readonly snapshotsInstalling: number;
+  /** Learners made voters by this member as the leader. */
+  readonly learnersPromoted: number;
+  /** Promotions that this member refused as the leader, or that failed, by the text of the error. */
+  readonly learnerPromotionFailures: ReadonlyMap<string, number>;
 }
 
 /** Why the member stopped by itself: the process logs it and exits with 1. */

@@ -32,6 +32,8 @@ export interface SnapshotInstallParts {
 }
 
 export class SnapshotInstall {
+  /** A snapshot is being taken into use. */
+  isInstalling = false;
   readonly #parts: SnapshotInstallParts;
 
   constructor(parts: SnapshotInstallParts) {
@@ -52,7 +54,16 @@ export class SnapshotInstall {
   }
 
   /** @throws {CorruptionError} by rejection: the database is not there, or not of this snapshot. */
-  async install({ metadata }: Snapshot): Promise<void> {
+  async install(snapshot: Snapshot): Promise<void> {
+    this.isInstalling = true;
+    try {
+      await this.#install(snapshot);
+    } finally {
+      this.isInstalling = false;
+    }
+  }
+
+  async #install({ metadata }: Snapshot): Promise<void> {
     const { state, dirs, disk, wal, log, applier, failpoints, onInstalled } = this.#parts;
     const fields = { "current-applied-index": applier.appliedIndex, "incoming-leader-snapshot-index": metadata.index };
     const path = join(dirs.snapDir, snapshotDatabaseName(metadata.index));

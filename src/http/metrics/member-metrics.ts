@@ -77,7 +77,11 @@ function registerServerMetrics(registry: MetricsRegistry, { member, services, fe
       return { labels: { op, success, version: "v3" }, histogram };
     }),
   );
-  registry.gauge("etcd_server_snapshot_apply_in_progress_total", "1 while an incoming snapshot is applied.", () => 0);
+  registry.gauge(
+    "etcd_server_snapshot_apply_in_progress_total",
+    "1 while an incoming snapshot is applied.",
+    () => member.counters.snapshotsInstalling,
+  );
 }
 
 function registerRaftMetrics(registry: MetricsRegistry, member: Member): void {
@@ -125,7 +129,14 @@ function registerRaftMetrics(registry: MetricsRegistry, member: Member): void {
     "Read indexes that failed.",
     () => member.counters.readIndexesFailed,
   );
-  registry.counter("etcd_server_learner_promote_successes", "Learners promoted.", () => 0);
+  registry.counter(
+    "etcd_server_learner_promote_successes",
+    "Learners promoted by this member as the leader.",
+    () => member.counters.learnersPromoted,
+  );
+  registry.counter("etcd_server_learner_promote_failures", "Promotions that failed, by reason.", () =>
+    [...member.counters.learnerPromotionFailures].map(([reason, value]) => ({ labels: { Reason: reason }, value })),
+  );
 }
 
 function registerHealthMetrics(registry: MetricsRegistry, health: HealthCounters): void {
