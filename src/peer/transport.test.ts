@@ -32,7 +32,13 @@ const idC = 0xcn;
 const urlOf = (name: string): string => `http://${name}:2380`;
 
 async function start(name: string, id: bigint, changes: Partial<LocalMember> = {}): Promise<TestPeer> {
-  const platform = { clock, network: network.host(name), disk: real.disk, random: real.random, resolver: real.resolver };
+  const platform = {
+    clock,
+    network: network.host(name),
+    disk: real.disk,
+    random: real.random,
+    resolver: real.resolver,
+  };
   const peer = new TestPeer(platform, localMember(id, urlOf(name), changes), folder);
   await platform.network.listen({ host: name, port: 2380 }, (connection) => peer.server.handleConnection(connection));
   return peer;

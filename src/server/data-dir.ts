@@ -67,14 +67,14 @@ export function refuseWithoutWal(remains: string, walDir: string): never {
 }
 
 /** The directories that have to be made for `path`, itself included. */
-function missingLevels(disk: Disk, path: string): string[] {
+export function missingLevels(disk: Disk, path: string): string[] {
   const missing: string[] = [];
   for (let at = path; !disk.exists(at); at = dirname(at)) missing.push(at);
   return missing;
 }
 
 /** Makes the names of directories durable. An interrupted start may have made them and not come this far. */
-function syncNames(disk: Disk, directories: Iterable<string>): void {
+export function syncNames(disk: Disk, directories: Iterable<string>): void {
   for (const directory of directories) {
     try {
       disk.syncDirectorySync(dirname(directory));

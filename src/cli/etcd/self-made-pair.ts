@@ -12,6 +12,7 @@ import type { Disk } from "../../platform/disk.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { selfSigned } from "../../platform/node/self-signed.ts";
 import type { Platform } from "../../platform/platform.ts";
+import { missingLevels, syncNames } from "../../server/data-dir.ts";
 
 const yearMs = 365 * 24 * 3_600_000;
 const permissions = { certificate: 0o644, key: 0o600 } as const;
@@ -41,6 +42,7 @@ export async function selfMadePair(
   }
   const [certFile, keyFile] = ["cert.pem", "key.pem"].map((name) => resolve(join(directory, name)));
   if (disk.exists(certFile) && disk.exists(keyFile)) return { certFile, keyFile };
+  const made = missingLevels(disk, directory);
   disk.makeDirectory(directory);
   const notBeforeMs = clock.now();
   const notAfterMs = notBeforeMs + validityYears * yearMs;
@@ -53,6 +55,7 @@ export async function selfMadePair(
   writeWhole(disk, keyFile, key, permissions.key);
   log.info("created key file", { path: keyFile });
   await disk.syncDirectory(directory);
+  syncNames(disk, made);
   return { certFile, keyFile };
 }
 
