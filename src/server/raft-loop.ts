@@ -188,9 +188,9 @@ export class RaftLoop {
   }
 
   #sendOutbox(): void {
-    if (this.#outbox.length === 0) return;
     const { raftBeforeLeaderSend, raftBeforeFollowerSend } = this.#failpoints;
     (this.#node.isLeader ? raftBeforeLeaderSend : raftBeforeFollowerSend)?.hit();
+    if (this.#outbox.length === 0) return;
     const messages = this.#outbox;
     this.#outbox = [];
     this.#handlers.send(messages);

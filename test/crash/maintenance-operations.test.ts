@@ -124,10 +124,10 @@ function expectSound({ disk }: VirtualPlatform, what: string): void {
 }
 
 /** The work without a crash, and the facts after it. */
-async function finished({ work }: Maintenance): Promise<{ before: Facts; after: Facts }> {
+async function finished(maintenance: Maintenance): Promise<{ before: Facts; after: Facts }> {
   const machine = new VirtualMachine(0);
   const before = await machine.scheduler.run(fill(machine.boot()));
-  await machine.scheduler.run(work(machine.boot()));
+  await machine.scheduler.run(maintenance.work(machine.boot()));
   const member = await machine.scheduler.run(ready(machine.boot()));
   return { before, after: factsOf(member, before.revision) };
 }
@@ -157,7 +157,7 @@ test.each(maintenance)(
       await machine.scheduler.run(again.stop());
     }
     expect(operation).toBeGreaterThan(maintenance.operationsMin);
-    expect([...seen].toSorted()).toEqual([...new Set([before.hash, after.hash])].toSorted());
+    expect(seen).toEqual(new Set([before.hash, after.hash]));
   },
   240_000,
 );

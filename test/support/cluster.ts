@@ -103,6 +103,17 @@ export class TestCluster {
     }
   }
 
+  /** Starts a member of ours on the data that it has, and waits for nothing. */
+  async launch(member: ClusterMember, env: Record<string, string>): Promise<void> {
+    const initialCluster = this.members.map(({ name, peerUrl }) => `${name}=${peerUrl}`).join(",");
+    member.process = await ServerProcess.launch({
+      dataDir: member.dataDir,
+      ports: member.ports,
+      args: [`--name=${member.name}`, `--initial-cluster=${initialCluster}`, ...this.#args],
+      env,
+    });
+  }
+
   /** One that runs, and is none of `others`. */
   running(...others: ClusterMember[]): ClusterMember {
     const found = this.members.find((member) => member.process !== undefined && !others.includes(member));

@@ -192,6 +192,19 @@ export class ServerProcess {
     return this.#exited;
   }
 
+  /** As {@link exit}, of a process that ends by itself. @throws when it does not; it is killed then. */
+  async ends(): Promise<number | null> {
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      this.#child.kill("SIGKILL");
+    }, patienceMs);
+    const code = await this.#exited;
+    clearTimeout(timer);
+    if (isLate) throw new Error(`the server does not end:\n${this.lines.join("\n")}`);
+    return code;
+  }
+
   /** Graceful stop. */
   async stop(): Promise<number | null> {
     this.#child.kill("SIGTERM");
