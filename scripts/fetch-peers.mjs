@@ -1,8 +1,10 @@
-// Fetches the Go etcd programs that tests and benchmarks compare with, into a cache folder outside git:
+// Fetches the programs that tests and benchmarks put beside ours into a cache folder outside git:
 //   3.5: Debian's packages etcd-server and etcd-client, unpacked, never installed (the newest suite that has 3.5);
-//   3.6: built from the Go modules with the local Go toolchain.
-// Usage: node scripts/fetch-peers.mjs [--to FOLDER] [3.5] [3.6]     (default: both, node_modules/.cache/peers)
-// Result: etcd35 etcdctl35 etcdutl35 etcd36 etcdctl36 etcdutl36. Exit 1 when a wanted one cannot be had, with the reason.
+//   3.6: built from the Go modules with the local Go toolchain;
+//   haproxy: Debian's package of this system's own suite, with the libraries that are missing here, unpacked.
+// Usage: node scripts/fetch-peers.mjs [--to FOLDER] [3.5] [3.6] [haproxy]     (default: all, node_modules/.cache/peers)
+// Result: etcd35 etcdctl35 etcdutl35 etcd36 etcdctl36 etcdutl36, haproxy. Exit 1 when a wanted etcd cannot be had, with the
+// reason; without haproxy the tests of the load balancer are skipped.
 import { spawnSync } from "node:child_process";
 import {
   chmodSync,
@@ -18,6 +20,8 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { root } from "./setup.mjs";
+
+const ALL = ["3.5", "3.6", "haproxy"];
 
 const VERSION_36 = "v3.6.14";
 
@@ -115,6 +119,27 @@ function build36(target, work) {
   }
 }
 
+/** Unpacks haproxy and whatever it needs that this system does not have; `haproxy` in the target starts it with them. */
+function fetchHaproxy(target, work) {
+  const wanted = capture("apt-get", ["-qq", "--print-uris", "install", "--no-install-recommends", "haproxy"]);
+  const names =
+    wanted === "" ? ["haproxy"] : Array.from(wanted.matchAll(/ ([a-z0-9.+-]+)_\S+\.deb /g), ([, name]) => name);
+  capture("apt-get", ["-q", "-o", "APT::Sandbox::User=root", "download", ...names], { cwd: work });
+  const folder = join(target, "haproxy-root");
+  mkdirSync(folder, { recursive: true });
+  for (const name of readdirSync(work))
+    if (name.endsWith(".deb")) capture("dpkg-deb", ["-x", join(work, name), folder]);
+  const libraries = readdirSync(join(folder, "usr/lib"))
+    .filter((name) => name.includes("-linux-"))
+    .map((name) => `$root/usr/lib/${name}`);
+  writeFileSync(
+    join(target, "haproxy"),
+    `#!/bin/sh\nroot="$(dirname "$0")/haproxy-root"\n` +
+      `LD_LIBRARY_PATH="${libraries.join(":")}" exec "$root/usr/sbin/haproxy" "$@"\n`,
+  );
+  chmodSync(join(target, "haproxy"), 0o755);
+}
+
 function install(from, to) {
   copyFileSync(from, to);
   chmodSync(to, 0o755);
@@ -124,10 +149,10 @@ function argumentsOf(argv) {
   const at = argv.indexOf("--to");
   const target = at >= 0 ? argv[at + 1] : join(root, "node_modules/.cache/peers");
   const kinds = argv.filter((value, index) => at < 0 || (index !== at && index !== at + 1));
-  const wanted = kinds.length > 0 ? kinds : ["3.5", "3.6"];
-  const unknown = wanted.filter((kind) => kind !== "3.5" && kind !== "3.6");
+  const wanted = kinds.length > 0 ? kinds : ALL;
+  const unknown = wanted.filter((kind) => !ALL.includes(kind));
   if (target === undefined || unknown.length > 0) {
-    console.error("usage: node scripts/fetch-peers.mjs [--to FOLDER] [3.5] [3.6]");
+    console.error("usage: node scripts/fetch-peers.mjs [--to FOLDER] [3.5] [3.6] [haproxy]");
     process.exit(2);
   }
   return { target, wanted };
@@ -138,20 +163,24 @@ mkdirSync(target, { recursive: true });
 let failed = 0;
 for (const kind of wanted) {
   const suffix = kind.replace(".", "");
-  const names = ["etcd", "etcdctl", "etcdutl"].map((name) => join(target, name + suffix));
+  const programs = kind === "haproxy" ? [kind] : ["etcd", "etcdctl", "etcdutl"].map((name) => name + suffix);
+  const names = programs.map((name) => join(target, name));
   if (!names.every((name) => existsSync(name))) {
     const work = mkdtempSync(join(tmpdir(), "quorate-peers-"));
     try {
       if (kind === "3.5") fetch35(target, work);
-      else build36(target, work);
+      else if (kind === "3.6") build36(target, work);
+      else fetchHaproxy(target, work);
     } catch (error) {
-      console.error(`etcd ${kind} cannot be had here: ${error.message}`);
-      failed++;
+      console.error(`${kind === "haproxy" ? kind : `etcd ${kind}`} cannot be had here: ${error.message}`);
+      if (kind !== "haproxy") failed++;
       continue;
     } finally {
       rmSync(work, { recursive: true, force: true });
     }
   }
-  console.log(`${names[0]}: ${capture(names[0], ["--version"]).split("\n")[0]} (in ${dirname(names[0])})`);
+  console.log(
+    `${names[0]}: ${capture(names[0], [kind === "haproxy" ? "-v" : "--version"]).split("\n")[0]} (in ${dirname(names[0])})`,
+  );
 }
 process.exit(failed === 0 ? 0 : 1);

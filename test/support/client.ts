@@ -38,7 +38,12 @@ export async function withClient<T>(
 
 const within = { timeoutMs: patienceMs };
 
-export async function put(client: Client, key: string, value: string | Uint8Array, lease = 0n): Promise<number> {
+export async function put(
+  client: Pick<Client, "call">,
+  key: string,
+  value: string | Uint8Array,
+  lease = 0n,
+): Promise<number> {
   const { header } = await client.call(methods.put, { key: bytes(key), value: bytes(value), lease }, within);
   return Number(header?.revision);
 }

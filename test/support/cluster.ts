@@ -6,6 +6,12 @@ import { freePorts, patienceMs, type Ports, program, removeFolder, ServerProcess
 
 const within = { timeoutMs: patienceMs };
 
+/** Lines of a member's log that a failed step shows. */
+const lastLines = 12;
+
+/** Flags of a member, by the program that it runs. */
+export type Flags = readonly string[] | ((command: string) => readonly string[]);
+
 export interface MemberStatus {
   readonly name: string;
   readonly memberId: bigint;
@@ -21,6 +27,8 @@ export class ClusterMember {
   readonly endpoint: string;
   readonly peerUrl: string;
   process: ServerProcess | undefined;
+  /** What its processes have logged before this one. */
+  readonly #earlierLines: string[] = [];
 
   constructor(name: string, ports: Ports, dataDir: string) {
     this.name = name;
@@ -48,13 +56,23 @@ export class ClusterMember {
     });
   }
 
+  /** All that its processes have logged. */
+  get lines(): readonly string[] {
+    return [...this.#earlierLines, ...(this.process?.lines ?? [])];
+  }
+
   async kill(): Promise<void> {
     await this.process?.kill();
-    this.process = undefined;
+    this.#forget();
   }
 
   async stop(): Promise<void> {
     await this.process?.stop();
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#earlierLines.push(...(this.process?.lines ?? []));
     this.process = undefined;
   }
 }
@@ -62,22 +80,25 @@ export class ClusterMember {
 export class TestCluster {
   readonly members: ClusterMember[] = [];
   readonly folder = temporaryFolder();
-  readonly #args: readonly string[];
+  readonly #flags: Flags;
 
-  private constructor(args: readonly string[]) {
-    this.#args = args;
+  private constructor(flags: Flags) {
+    this.#flags = flags;
   }
 
   /** Founds a cluster. @param commands - the program of each member; undefined: ours. */
-  static async found(commands: readonly (string | undefined)[], args: readonly string[] = []): Promise<TestCluster> {
-    const cluster = new TestCluster(args);
+  static async found(commands: readonly (string | undefined)[], flags: Flags = []): Promise<TestCluster> {
+    const cluster = new TestCluster(flags);
     for (const position of commands.keys()) await cluster.#newMember(`m${position + 1}`);
     await Promise.all(cluster.members.map((member, position) => cluster.start(member, commands[position])));
     return cluster;
   }
 
   /** Tells the cluster of a new member and starts it. */
-  async join(name: string, options: { command?: string; isLearner?: boolean } = {}): Promise<ClusterMember> {
+  async join(
+    name: string,
+    options: { command?: string | undefined; isLearner?: boolean } = {},
+  ): Promise<ClusterMember> {
     const via = this.running();
     const member = await this.#newMember(name);
     await eventually(`${name} may be added`, () =>
@@ -92,11 +113,12 @@ export class TestCluster {
   /** Starts a member, on the data that it has, and waits until it serves. */
   async start(member: ClusterMember, command = program("etcd"), more: readonly string[] = []): Promise<void> {
     const initialCluster = this.members.map(({ name, peerUrl }) => `${name}=${peerUrl}`).join(",");
+    const flags = typeof this.#flags === "function" ? this.#flags(command) : this.#flags;
     member.process = await ServerProcess.launch({
       command,
       dataDir: member.dataDir,
       ports: member.ports,
-      args: [`--name=${member.name}`, `--initial-cluster=${initialCluster}`, ...this.#args, ...more],
+      args: [`--name=${member.name}`, `--initial-cluster=${initialCluster}`, ...flags, ...more],
     });
     if (!(await member.process.becomesReady())) {
       throw new Error(`${member.name} did not become ready:\n${member.process.lines.join("\n")}`);
@@ -134,11 +156,39 @@ export class TestCluster {
     });
   }
 
+  /** Asks until it leads: on a busy machine the members may elect another one meanwhile. */
   async moveLeader(to: ClusterMember): Promise<void> {
     const { memberId } = await to.status();
-    const leader = await this.leader();
-    if (leader === to) return;
-    await withClient(leader.endpoint, (client) => client.call(methods.moveLeader, { targetID: memberId }, within));
+    await eventually(`${to.name} leads`, async () => {
+      const leader = await this.leader();
+      if (leader === to) return;
+      await withClient(leader.endpoint, (client) => client.call(methods.moveLeader, { targetID: memberId }, within));
+      throw new Error("not agreed yet");
+    });
+  }
+
+  /** A part of a test. @throws when it fails, or takes longer: with what each member logged last. */
+  async step<T>(what: string, action: () => Promise<T>, limitMs: number = 2 * patienceMs): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`not done after ${limitMs} ms`)), limitMs);
+    });
+    try {
+      return await Promise.race([action(), late]);
+    } catch (error) {
+      throw new Error(`${what}: ${reasonOf(error)}\n${this.#lastLines()}`, { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #lastLines(): string {
+    return this.members
+      .map(({ name, process, lines }) => {
+        const state = process === undefined ? "is down" : `runs ${process.command}`;
+        return `--- ${name} ${state}; it logged last:\n${lines.slice(-lastLines).join("\n")}`;
+      })
+      .join("\n");
   }
 
   /** HashKV of all running members at the newest revision that all have. */
@@ -180,4 +230,9 @@ export async function eventually<T>(what: string, attempt: () => Promise<T>): Pr
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : `${error.message} (${reasonOf(error.cause)})`;
 }

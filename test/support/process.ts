@@ -11,6 +11,9 @@ export const root: string = dirname(dirname(dirname(fileURLToPath(import.meta.ur
 /** How long anything may take on a slow machine. */
 export const patienceMs = 60_000;
 
+/** Lines of a log that an error shows. */
+const lastLines = 30;
+
 /** One of our programs; `QUORATE_BIN` names a folder with others to test in place of those of this tree. */
 export function program(name: "etcd" | "etcdctl" | "etcdutl" | "quorate"): string {
   const others = process.env["QUORATE_BIN"];
@@ -45,10 +48,14 @@ export function runToEnd(
 }
 
 /** The same while this process goes on with its own work, such as serving what the program asks for. */
-export function runBeside(command: string, args: readonly string[]): Promise<Finished> {
+export function runBeside(
+  command: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<Finished> {
   const child = spawn(command, args, {
     stdio: ["ignore", "pipe", "pipe"],
-    env: { PATH: process.env["PATH"] ?? "" },
+    env: { PATH: process.env["PATH"] ?? "", ...env },
     timeout: patienceMs,
   });
   let [stdout, stderr] = ["", ""];
@@ -95,6 +102,17 @@ export interface ServerOptions {
   readonly founding?: readonly string[];
 }
 
+export interface SpawnOptions {
+  readonly command: string;
+  readonly flags: readonly string[];
+  readonly env: Record<string, string>;
+  /** Where the flags or the environment let it listen for clients. */
+  readonly port: number;
+  /** Default: 127.0.0.1. */
+  readonly host?: string;
+  readonly peerUrl: string;
+}
+
 export interface Ports {
   readonly client: number;
   readonly peer: number;
@@ -102,6 +120,7 @@ export interface Ports {
 
 /** One etcd server process, ours or Go's: the flags used are the same. */
 export class ServerProcess {
+  readonly command: string;
   readonly endpoint: string;
   readonly port: number;
   readonly peerUrl: string;
@@ -109,10 +128,11 @@ export class ServerProcess {
   readonly #child: ChildProcess;
   readonly #exited: Promise<number | null>;
 
-  private constructor(child: ChildProcess, port: number, peerUrl: string) {
+  private constructor(command: string, child: ChildProcess, endpoint: string, peerUrl: string) {
+    this.command = command;
     this.#child = child;
-    this.port = port;
-    this.endpoint = `http://127.0.0.1:${port}`;
+    this.port = Number(new URL(endpoint).port);
+    this.endpoint = endpoint;
     this.peerUrl = peerUrl;
     this.#exited = new Promise((resolve) => child.once("exit", (code) => resolve(code)));
     let rest = "";
@@ -156,11 +176,16 @@ export class ServerProcess {
       ...(founding ?? [`--initial-cluster=default=${peerUrl}`]),
       ...args,
     ];
+    return ServerProcess.spawn({ command, flags, env, port: client, peerUrl });
+  }
+
+  /** Starts with these flags and this environment (and PATH), nothing else. */
+  static spawn({ command, flags, env, port, peerUrl, host }: SpawnOptions): ServerProcess {
     const child = spawn(command, flags, {
       stdio: ["ignore", "ignore", "pipe"],
       env: { PATH: process.env["PATH"] ?? "", ...env },
     });
-    return new ServerProcess(child, client, peerUrl);
+    return new ServerProcess(command, child, `http://${host ?? "127.0.0.1"}:${port}`, peerUrl);
   }
 
   get pid(): number {
@@ -178,7 +203,7 @@ export class ServerProcess {
       if (this.lines.some((line) => line.includes(text))) return true;
       if (this.#child.exitCode !== null || this.#child.signalCode !== null) return false;
       if (performance.now() > deadline)
-        throw new Error(`no line with ${JSON.stringify(text)}:\n${this.lines.join("\n")}`);
+        throw new Error(`no line with ${JSON.stringify(text)}, at last:\n${this.lines.slice(-lastLines).join("\n")}`);
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
