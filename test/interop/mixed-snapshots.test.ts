@@ -67,7 +67,7 @@ describe.each(releases)("%s", (release) => {
         [release, mixed.members[0]],
       ] as const) {
         await mixed.step(`${leader.name} leads`, () => cluster.moveLeader(leader));
-        await mixed.step(`a learner joins: ${kind}`, async () => {
+        await cluster.step(`a learner joins: ${kind}`, async () => {
           const learner = await cluster.join(`learner-${kind}`, { command: commandOf(kind), isLearner: true });
           expect((await learner.status()).isLearner).toBe(true);
           expect(await learner.process?.waitForLine("applied snapshot")).toBe(true);

@@ -112,14 +112,8 @@ export class TestCluster {
 
   /** Starts a member, on the data that it has, and waits until it serves. */
   async start(member: ClusterMember, command = program("etcd"), more: readonly string[] = []): Promise<void> {
-    const initialCluster = this.members.map(({ name, peerUrl }) => `${name}=${peerUrl}`).join(",");
-    const flags = typeof this.#flags === "function" ? this.#flags(command) : this.#flags;
-    member.process = await ServerProcess.launch({
-      command,
-      dataDir: member.dataDir,
-      ports: member.ports,
-      args: [`--name=${member.name}`, `--initial-cluster=${initialCluster}`, ...flags, ...more],
-    });
+    const args = [...this.#argsOf(member, command), ...more];
+    member.process = await ServerProcess.launch({ command, dataDir: member.dataDir, ports: member.ports, args });
     if (!(await member.process.becomesReady())) {
       throw new Error(`${member.name} did not become ready:\n${member.process.lines.join("\n")}`);
     }
@@ -127,13 +121,14 @@ export class TestCluster {
 
   /** Starts a member of ours on the data that it has, and waits for nothing. */
   async launch(member: ClusterMember, env: Record<string, string>): Promise<void> {
-    const initialCluster = this.members.map(({ name, peerUrl }) => `${name}=${peerUrl}`).join(",");
-    member.process = await ServerProcess.launch({
-      dataDir: member.dataDir,
-      ports: member.ports,
-      args: [`--name=${member.name}`, `--initial-cluster=${initialCluster}`, ...this.#args],
-      env,
-    });
+    const args = this.#argsOf(member, program("etcd"));
+    member.process = await ServerProcess.launch({ dataDir: member.dataDir, ports: member.ports, args, env });
+  }
+
+  #argsOf({ name }: ClusterMember, command: string): string[] {
+    const initialCluster = this.members.map((member) => `${member.name}=${member.peerUrl}`).join(",");
+    const flags = typeof this.#flags === "function" ? this.#flags(command) : this.#flags;
+    return [`--name=${name}`, `--initial-cluster=${initialCluster}`, ...flags];
   }
 
   /** One that runs, and is none of `others`. */
