@@ -12,6 +12,14 @@ export interface Download {
   readonly endpoint: string;
   readonly log: Logger;
   readonly options: { timeoutMs?: number };
+  /** Called as bytes come, at most once for each percent of them, and at the end. */
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** Bytes of the database. */
+export interface Progress {
+  readonly done: number;
+  readonly total: number;
 }
 
 /**
@@ -23,7 +31,7 @@ export interface Download {
 export async function downloadSnapshot(
   client: Client,
   file: DiskFile,
-  { endpoint, log, options }: Download,
+  { endpoint, log, options, onProgress }: Download,
 ): Promise<{ size: number; version: string }> {
   const stream = await client.open(methods.snapshot, options);
   await stream.send({});
@@ -34,6 +42,7 @@ export async function downloadSnapshot(
   let tail = new Uint8Array(0);
   let size = 0;
   let version: string | undefined;
+  let shown = 0;
   for await (const response of stream) {
     if (version === undefined) {
       version = response.version;
@@ -41,12 +50,18 @@ export async function downloadSnapshot(
     }
     await file.write(response.blob, size);
     size += response.blob.length;
+    const total = size + Number(response.remainingBytes);
+    if (onProgress !== undefined && size < total && size - shown >= total / 100) {
+      shown = size;
+      onProgress({ done: size, total });
+    }
     // The digest covers all but the last bytes, which are known only at the end.
     const bytes = Buffer.concat([tail, response.blob]);
     const hashed = Math.max(0, bytes.length - digestBytes);
     hash.update(bytes.subarray(0, hashed));
     tail = bytes.subarray(hashed);
   }
+  onProgress?.({ done: size, total: size });
   log.info("completed snapshot read; closing");
   if (size % blockBytes !== digestBytes) throw new Error(`sha256 checksum not found [bytes: ${size}]`);
   const digest = hash.digest();

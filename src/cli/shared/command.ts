@@ -18,6 +18,8 @@ export interface Command {
   /** Flags of this command and all below it. */
   readonly sharedFlags?: readonly FlagSpec[];
   readonly commands?: readonly Command[];
+  /** A former command: found by its whole name, and not shown. */
+  readonly isHidden?: boolean;
   /** Without it the usage line ends in `[flags]`. */
   readonly bareUsageLine?: boolean;
   /** Checks the positional arguments. @returns an error text, or undefined when they are right. */
@@ -68,8 +70,14 @@ function childNamed(command: Command, word: string): Command | undefined {
   const children = command.commands ?? [];
   const exact = children.find((child) => child.name === word);
   if (exact !== undefined) return exact;
-  const matches = children.filter((child) => child.name.startsWith(word));
+  const matches = children.filter((child) => child.name.startsWith(word) && child.isHidden !== true);
   return matches.length === 1 ? matches[0] : undefined;
+}
+
+/** The commands below that are shown, in order of name. */
+export function shownCommands(command: Command): Command[] {
+  const shown = (command.commands ?? []).filter((child) => child.isHidden !== true);
+  return shown.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** All flags that the last command of a path accepts, `--help` included. */

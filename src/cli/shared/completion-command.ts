@@ -2,7 +2,7 @@
  * `completion SHELL` prints a script for the shell; the script asks the program itself, by its hidden command
  * `__complete`, what may stand next.
  */
-import { findCommand, flagsOf, type Command, type Invocation, type Program } from "./command.ts";
+import { findCommand, flagsOf, shownCommands, type Command, type Invocation, type Program } from "./command.ts";
 
 const shells = ["bash", "zsh", "fish", "powershell"];
 
@@ -29,7 +29,7 @@ export function complete(program: Program, { args, terminal }: Pick<Invocation, 
   const { path } = findCommand(program.root, args.slice(0, -1));
   const candidates: [string, string][] = partial.startsWith("-")
     ? flagsOf(path).map((flag): [string, string] => [`--${flag.name}`, flag.usage])
-    : (path.at(-1)?.commands ?? []).map((child): [string, string] => [child.name, child.summary]);
+    : shownCommands(path[path.length - 1]).map((child): [string, string] => [child.name, child.summary]);
   for (const [word, text] of candidates) {
     if (word.startsWith(partial)) terminal.output.write(`${word}\t${text}\n`);
   }
@@ -38,11 +38,14 @@ export function complete(program: Program, { args, terminal }: Pick<Invocation, 
 const scripts: Readonly<Record<string, (name: string) => string>> = {
   bash: (name) => `# bash completion for ${name.padEnd(36)}-*- shell-script -*-
 _${name}_complete() {
-  local IFS=$'\\n' line
+  local line words
   COMPREPLY=()
+  # Not COMP_WORDS: bash takes --flag=host:port apart there.
+  read -ra words <<< "\${COMP_LINE:0:COMP_POINT}"
+  [[ "\${COMP_LINE:0:COMP_POINT}" == *[[:space:]] ]] && words+=("")
   while IFS= read -r line; do
     COMPREPLY+=("\${line%%$'\\t'*}")
-  done < <("\${COMP_WORDS[0]}" __complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+  done < <("\${words[0]}" __complete -- "\${words[@]:1}" 2>/dev/null)
 }
 complete -o default -F _${name}_complete ${name}
 `,

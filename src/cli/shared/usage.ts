@@ -2,7 +2,7 @@
  * The help text of etcd's tools: sections `NAME:`, `USAGE:`, `COMMANDS:`, `DESCRIPTION:`, `OPTIONS:` and so on, with
  * columns aligned by tabs (Go's text/tabwriter with tab width 8).
  */
-import { helpFlag, pathName, type Command, type CommandPath, type Program } from "./command.ts";
+import { helpFlag, pathName, shownCommands, type Command, type CommandPath, type Program } from "./command.ts";
 import { formatValue, type FlagSpec } from "./flags.ts";
 
 const tabWidth = 8;
@@ -43,8 +43,7 @@ function indent(text: string): string {
 
 /** Every runnable command below, in order of name. */
 function commandRows(command: Command, prefix: string): [string, string][] {
-  const children = [...(command.commands ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1));
-  return children.flatMap((child): [string, string][] => {
+  return shownCommands(command).flatMap((child): [string, string][] => {
     const name = `${prefix}${child.name}`;
     const below = commandRows(child, `${name} `);
     return child.run === undefined ? below : [[`  ${name}`, child.summary], ...below];
@@ -80,7 +79,7 @@ const nameWidthMin = 11;
 /** The usage that Go's cobra prints by itself: that of etcdutl, and of the lines within `txn`. */
 export function plainUsage(path: CommandPath): string {
   const command = path[path.length - 1];
-  const children = [...(command.commands ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const children = shownCommands(command);
   const line = children.length > 0 && command.run === undefined ? `${pathName(path)} [command]` : usageLine(path);
   let text = `Usage:\n  ${line}\n`;
   if (children.length > 0) {

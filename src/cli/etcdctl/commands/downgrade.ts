@@ -1,9 +1,12 @@
 /** `etcdctl downgrade`. */
+import { isatty } from "node:tty";
 import { methods } from "../../../client/methods.ts";
 import { DowngradeRequest_DowngradeAction as Action } from "../../../wire/gen/etcdserverpb/rpc.ts";
 import type { Command, Invocation } from "../../shared/command.ts";
 import { badArguments } from "../../shared/failure.ts";
 import { openContext, request } from "../connect.ts";
+
+const backupHint = "Hint: have a backup from before the downgrade (etcdctl snapshot save, quorate backup save).\n";
 
 export const downgradeCommand: Command = {
   name: "downgrade",
@@ -38,6 +41,8 @@ async function downgrade(
   const version = kind === "downgradeCancel" ? "" : targetVersion(invocation.args);
   const { connect, printer, timeoutMs } = await openContext(invocation);
   const client = await connect();
+  // For people alone: what scripts read is etcd's to the letter.
+  if (kind !== "downgradeCancel" && isatty(2)) invocation.terminal.error.write(backupHint);
   printer.print(kind, { response: await request(client.call(methods.downgrade, { action, version }, { timeoutMs })) });
 }
 

@@ -1,13 +1,19 @@
-/** `etcdctl snapshot save`: the database of one member in a file that appears under its name only when complete. */
+/**
+ * `etcdctl snapshot save`: the database of one member in a file that appears under its name only when complete. `restore` and
+ * `status` are etcdutl's since 3.6; Kubernetes' documentation and scripts call them here, as with 3.5.
+ */
 import { formatDuration } from "../../../base/duration.ts";
 import type { DiskFile } from "../../../platform/disk.ts";
 import type { NodeDisk } from "../../../platform/node/disk.ts";
 import type { Command, Invocation } from "../../shared/command.ts";
+import { restoreCommand, statusCommand } from "../../etcdutl/commands/snapshot.ts";
 import { badArguments, CommandFailure, ExitCode, messageOf } from "../../shared/failure.ts";
 import { humanSize } from "../../shared/human-size.ts";
 import { ToolLogger } from "../../shared/tool-logger.ts";
 import { openContext, openFailure } from "../connect.ts";
-import { downloadSnapshot } from "../snapshot-download.ts";
+import { ProgressBar } from "../../shared/progress-bar.ts";
+import type { Sink } from "../../shared/terminal.ts";
+import { downloadSnapshot, type Progress } from "../snapshot-download.ts";
 
 const example = `  # Save snapshot to a given file
   etcdctl snapshot save /backup/etcd-snapshot.db
@@ -40,8 +46,21 @@ export const snapshotCommand: Command = {
       example,
       run: save,
     },
+    former(restoreCommand),
+    former(statusCommand),
   ],
 };
+
+function former(command: Command): Command {
+  return {
+    ...command,
+    isHidden: true,
+    run(invocation) {
+      invocation.terminal.error.write(`Deprecated: Use \`etcdutl snapshot ${command.name}\` instead.\n\n`);
+      return command.run?.(invocation);
+    },
+  };
+}
 
 async function save(invocation: Invocation): Promise<void> {
   const { args, flags, terminal } = invocation;
@@ -64,7 +83,12 @@ async function save(invocation: Invocation): Promise<void> {
   try {
     log.info("created temporary db file", { path: partPath });
     const start = clock.monotonic();
-    const { size, version } = await downloadSnapshot(client, file, { endpoint: endpoints[0], log, options });
+    const { size, version } = await downloadSnapshot(client, file, {
+      endpoint: endpoints[0],
+      log,
+      options,
+      onProgress: progressOf(terminal.error),
+    });
     await file.sync();
     file.close();
     const took = formatDuration(clock.monotonic() - start);
@@ -78,6 +102,16 @@ async function save(invocation: Invocation): Promise<void> {
     if (disk.exists(partPath)) disk.remove(partPath);
     throw failure(messageOf(error));
   }
+}
+
+/** A bar on a terminal; elsewhere nothing. */
+function progressOf(sink: Sink): (progress: Progress) => void {
+  let bar: ProgressBar | undefined;
+  return ({ done, total }) => {
+    bar ??= new ProgressBar(sink, total);
+    if (done < total) bar.show(done);
+    else bar.finish();
+  };
 }
 
 /** An earlier try may have left its part behind. @throws {CommandFailure} */

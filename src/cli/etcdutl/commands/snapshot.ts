@@ -1,15 +1,8 @@
 /** `etcdutl snapshot`. */
-import { NodeClock } from "../../../platform/node/clock.ts";
-import { NodeDisk } from "../../../platform/node/disk.ts";
 import type { Command } from "../../shared/command.ts";
-import { ConsoleLogger } from "../../shared/console-logger.ts";
 import { badArguments } from "../../shared/failure.ts";
-import { readDatabase } from "../database.ts";
-import { createPrinter, statusPage } from "../printer.ts";
-import { restoreSnapshot } from "../restore/restore.ts";
-import { snapshotStatus } from "../snapshot-status.ts";
 
-const restoreCommand: Command = {
+export const restoreCommand: Command = {
   name: "restore",
   synopsis: "<filename> --data-dir {output dir} [options]",
   summary: "Restores an etcd member snapshot to an etcd directory",
@@ -68,6 +61,13 @@ const restoreCommand: Command = {
     if (bump > 0n !== flags.bool("mark-compacted")) {
       throw badArguments("--mark-compacted required if --revision-bump > 0");
     }
+    // Loaded late: `etcdctl` has this command too, and starts without what it needs.
+    const [{ NodeClock }, { NodeDisk }, { ConsoleLogger }, { restoreSnapshot }] = await Promise.all([
+      import("../../../platform/node/clock.ts"),
+      import("../../../platform/node/disk.ts"),
+      import("../../shared/console-logger.ts"),
+      import("../restore/restore.ts"),
+    ]);
     const log = new ConsoleLogger(terminal.error, "restore/restore.ts");
     const name = flags.text("name");
     const host = { disk: new NodeDisk(log), clock: new NodeClock(), log };
@@ -86,24 +86,28 @@ const restoreCommand: Command = {
   },
 };
 
+export const statusCommand: Command = {
+  name: "status",
+  synopsis: "<filename>",
+  summary: "Gets backend snapshot status of a given file",
+  description: `When --write-out is set to simple, this command prints out comma-separated status lists for each endpoint.
+The items in the lists are hash, revision, total keys, total size.
+`,
+  async run({ args, flags, terminal }) {
+    if (args.length !== 1) throw badArguments("snapshot status requires exactly one argument");
+    const [{ readDatabase }, { createPrinter, statusPage }, { snapshotStatus }] = await Promise.all([
+      import("../database.ts"),
+      import("../printer.ts"),
+      import("../snapshot-status.ts"),
+    ]);
+    const status = readDatabase(args[0], terminal, snapshotStatus);
+    createPrinter(flags.text("write-out"), terminal)(statusPage(status));
+  },
+};
+
 export const snapshotCommand: Command = {
   name: "snapshot",
   synopsis: "<subcommand>",
   summary: "Manages etcd node snapshots",
-  commands: [
-    restoreCommand,
-    {
-      name: "status",
-      synopsis: "<filename>",
-      summary: "Gets backend snapshot status of a given file",
-      description: `When --write-out is set to simple, this command prints out comma-separated status lists for each endpoint.
-The items in the lists are hash, revision, total keys, total size.
-`,
-      run({ args, flags, terminal }) {
-        if (args.length !== 1) throw badArguments("snapshot status requires exactly one argument");
-        const status = readDatabase(args[0], terminal, snapshotStatus);
-        createPrinter(flags.text("write-out"), terminal)(statusPage(status));
-      },
-    },
-  ],
+  commands: [restoreCommand, statusCommand],
 };

@@ -24,6 +24,7 @@ import { saveSnapshot } from "../../../storage/snap/snap-files.ts";
 import { Wal } from "../../../storage/wal/wal.ts";
 import { nameRestoredLog, unfinishedMember, unfinishedWalDir } from "../../../server/interrupted-restore.ts";
 import { Metadata } from "../../../wire/gen/etcdserverpb/etcdserver.ts";
+import { decodeKeyValue } from "../../../wire/hot/key-value.ts";
 import { describingFailure } from "../../shared/file-error.ts";
 import { quote } from "../../shared/go-quote.ts";
 import { copySnapshot } from "./copy-snapshot.ts";
@@ -51,6 +52,9 @@ export interface RestoreHost {
   readonly log: Logger;
 }
 
+/** Where API servers keep their objects (`--etcd-prefix`, which nobody changes). */
+const kubernetesPrefix = "/registry/";
+const newestRowsLooked = 1000;
 /** Nothing is written while the restore waits for something, so the timer has no work. */
 const batchIntervalMs = 3_600_000;
 
@@ -142,6 +146,11 @@ async function writeDatabase(
       for (const key of keysOf(backend, bucket)) backend.delete(bucket, key);
     }
     if (options.bumpRevision > 0) bumpRevision(backend, options.bumpRevision, log);
+    else if (holdsKubernetes(backend)) {
+      log.info(
+        "hint: this is Kubernetes' data, whose clients must never see a revision go back: unless nothing has run since the snapshot was taken, restore with --bump-revision 1000000000 --mark-compacted",
+      );
+    }
     for (const member of cluster.members) {
       backend.put(buckets.members, text(formatId(member.id)), text(memberToJson(member)));
       log.info("added member", {
@@ -181,6 +190,21 @@ function keysOf(backend: Backend, bucket: Bucket): Uint8Array[] {
   const keys: Uint8Array[] = [];
   backend.range(bucket, new Uint8Array(0), undefined, 0, (key) => keys.push(new Uint8Array(key)) > 0);
   return keys;
+}
+
+/** Whether one of the newest rows is an API server's: there, something is renewed every few seconds. */
+function holdsKubernetes(backend: Backend): boolean {
+  const newest = backend.lastRow()?.main ?? 0;
+  let found = false;
+  backend.scanRows(
+    { main: Math.max(0, newest - newestRowsLooked), sub: 0 },
+    undefined,
+    (_main, _sub, _tombstone, row) => {
+      found = Buffer.from(decodeKeyValue(row).key).indexOf(kubernetesPrefix) === 0;
+      return !found;
+    },
+  );
+  return found;
 }
 
 /** An empty row at the new revision makes it the current one; the compaction is carried out by the member's start. */
