@@ -10,6 +10,8 @@ import { methods } from "../../src/client/methods.ts";
 import { Permission_Type } from "../../src/wire/gen/authpb/auth.ts";
 import { AuthRoleGrantPermissionRequest, TxnRequest } from "../../src/wire/gen/etcdserverpb/rpc.ts";
 import { bytes, connect, get, put, withClient } from "../support/client.ts";
+import { FrameType } from "../../src/http2/frame.ts";
+import { calls, opening, sayAndListen } from "../process/raw-grpc.ts";
 import { removeFolder, ServerProcess, temporaryFolder } from "../support/process.ts";
 
 const root = { user: "root", password: "root" };
@@ -276,5 +278,19 @@ describe("calls that nobody signed for (CVE-2026-33413)", () => {
       body: JSON.stringify({ key: base64("secret") }),
     });
     expect(await response.json()).toMatchObject({ code: expect.toBeOneOf([7, 3, 16]) as number });
+  });
+
+  test.each([
+    "etcdserverpb.KV/Range",
+    "//etcdserverpb.KV/Range",
+    "/etcdserverpb.KV/Range/",
+    "/etcdserverpb.kv/range",
+    "/./etcdserverpb.KV/Range",
+  ])("a path that is nearly one, %s, reaches no handler and no rule for it (CVE-2026-33186)", async (path) => {
+    const body = Uint8Array.of(10, 6, ...Buffer.from("secret"));
+    const said = Buffer.concat([opening, calls({ id: 1, path, body })]);
+    const heard = await sayAndListen(server.port, said, (frames) => frames.some(({ id }) => id === 1));
+    expect(heard.filter(({ type, id }) => type === FrameType.data && id === 1)).toEqual([]);
+    expect(Buffer.concat(heard.map(({ payload }) => payload)).toString("latin1")).not.toContain("for root");
   });
 });

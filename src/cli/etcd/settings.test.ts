@@ -243,6 +243,14 @@ test("with discovery the cluster is this member alone, under the registry's toke
   expect(resolve(["--discovery-srv=example.com"]).member.initialCluster).toEqual([]);
 });
 
+test.each([
+  ["periodic", "-1", 'time: missing unit in duration "-1"'],
+  ["revision", "-1", 'time: missing unit in duration "-1"'],
+  ["periodic", "-5m", "must not be negative"],
+])("a negative retention, %s %s, is refused and not compacted without pause", (mode, retention, text) => {
+  expect(() => parseAutoCompaction(mode, retention)).toThrow(text);
+});
+
 test("retention is hours, a duration, or revisions", () => {
   expect(parseAutoCompaction("periodic", "2")).toEqual({ mode: "periodic", retentionMs: 7_200_000 });
   expect(parseAutoCompaction("periodic", "90m")).toEqual({ mode: "periodic", retentionMs: 5_400_000 });

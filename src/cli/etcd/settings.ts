@@ -156,6 +156,11 @@ export class StartSettingError extends Error {
 /** @throws {StartSettingError} with etcd's text. */
 export function parseAutoCompaction(mode: string, retention: string): AutoCompaction {
   const isNumber = /^[+-]?\d+$/.test(retention);
+  // Go reads a negative number as a duration, which lacks its unit then.
+  if (isNumber && retention.startsWith("-") && Number(retention) < 0) {
+    const reason = `time: missing unit in duration ${JSON.stringify(retention)}`;
+    throw new StartSettingError(`error parsing CompactionRetention: ${reason}`);
+  }
   if (mode === "revision") {
     if (!isNumber) {
       throw new StartSettingError(
@@ -171,6 +176,10 @@ export function parseAutoCompaction(mode: string, retention: string): AutoCompac
   } catch (cause) {
     const text = cause instanceof Error ? cause.message : String(cause);
     throw new StartSettingError(`error parsing CompactionRetention: ${text}`, { cause });
+  }
+  if (retentionMs < 0) {
+    // etcd takes it and compacts without pause (GHSA-pm3m-32r3-7mfh).
+    throw new StartSettingError(`--auto-compaction-retention must not be negative, is ${JSON.stringify(retention)}`);
   }
   return retentionMs === 0 ? { mode: "off" } : { mode: "periodic", retentionMs };
 }
