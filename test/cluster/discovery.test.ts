@@ -43,6 +43,7 @@ test("members that register at another cluster found one, and later ones are ref
 test.each([
   ["3x", "discovery: size key is bad"],
   ["0", "discovery: size key is bad"],
+  ["-1", "discovery: size key is bad"],
 ])("a registry whose size is %j refuses", async (size, text) => {
   await found.openRegistry(undefined, "bad", size);
   const member = await found.register("m1", "bad");
