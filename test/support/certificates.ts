@@ -17,6 +17,8 @@ export interface SignOptions {
   readonly usage?: readonly string[];
   /** `DNS:localhost`, `IP:127.0.0.1`. */
   readonly names?: readonly string[];
+  /** Default: a common name. */
+  readonly subject?: "commonName" | "organization";
   /** The certificate ended yesterday. */
   readonly isExpired?: boolean;
 }
@@ -39,11 +41,21 @@ export class CertificateAuthority {
     writeFileSync(this.#path("crlnumber"), "01\n");
   }
 
-  /** @param name - common name and file name. */
-  sign(name: string, { usage = ["clientAuth"], names = [], isExpired = false }: SignOptions = {}): Pair {
+  /** @param name - what the subject is called, and the files. */
+  sign(name: string, options: SignOptions = {}): Pair {
+    const { usage = ["clientAuth"], names = [], isExpired = false, subject = "commonName" } = options;
     const [key, request, cert] = ["key", "csr", "crt"].map((end) => this.#path(`${name}.${end}`));
     openssl(["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key]);
-    openssl(["req", "-new", "-key", key, "-subj", `/CN=${name}`, "-out", request]);
+    openssl([
+      "req",
+      "-new",
+      "-key",
+      key,
+      "-subj",
+      `/${subject === "commonName" ? "CN" : "O"}=${name}`,
+      "-out",
+      request,
+    ]);
     const extensions = [`extendedKeyUsage=${usage.join(",")}`];
     if (names.length > 0) extensions.push(`subjectAltName=${names.join(",")}`);
     const dates = isExpired ? ["-startdate", "20200101000000Z", "-enddate", "20200201000000Z"] : ["-days", "30"];
@@ -76,7 +88,7 @@ export class CertificateAuthority {
         `certificate = ${this.cert}`,
         `private_key = ${this.#path("ca.key")}`,
         "default_md = sha256\npolicy = any\nx509_extensions = leaf",
-        "[any]\ncommonName = supplied\n[leaf]",
+        "[any]\ncommonName = optional\norganizationName = optional\n[leaf]",
         ...extensions,
       ].join("\n"),
     );

@@ -24,6 +24,8 @@ export interface TlsMemberOptions {
   /** Default: this member alone. */
   readonly initialCluster?: string;
   readonly dataDir?: string;
+  /** Working directory, for flags that name files in it. */
+  readonly cwd?: string;
 }
 
 export class TlsMember {
@@ -60,7 +62,11 @@ export class TlsMember {
       `--initial-cluster=${initialCluster ?? `${name}=${peerUrl}`}`,
       ...flags,
     ];
-    const child = spawn(command, all, { stdio: ["ignore", "ignore", "pipe"], env: { PATH: process.env["PATH"] } });
+    const child = spawn(command, all, {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { PATH: process.env["PATH"] },
+      cwd: options.cwd,
+    });
     return new TlsMember(child, ports, endpoint, dataDir);
   }
 
@@ -113,6 +119,16 @@ export class TlsMember {
   }
 }
 
+/** Flags of a member that shows one certificate to all, and wants to see one from all. */
+export function memberFiles({ cert, key }: Pair, authority: CertificateAuthority): string[] {
+  return ["", "peer-"].flatMap((side) => [
+    `--${side}cert-file=${cert}`,
+    `--${side}key-file=${key}`,
+    `--${side}trusted-ca-file=${authority.cert}`,
+    `--${side}client-cert-auth`,
+  ]);
+}
+
 /** Flags of a client: whom to trust, who it is. */
 export function clientFlags(authority: CertificateAuthority | undefined, pair: Pair | undefined): string[] {
   return [
@@ -126,7 +142,7 @@ export function etcdctl(args: readonly string[], command: string = program("etcd
   return runToEnd(command, ["--command-timeout=3s", "--dial-timeout=3s", ...args]);
 }
 
-export interface HttpsOptions extends Pick<RequestOptions, "maxVersion" | "minVersion" | "ciphers"> {
+export interface HttpsOptions extends Pick<RequestOptions, "headers"> {
   readonly port: number;
   readonly path: string;
   readonly authority: CertificateAuthority;
@@ -134,7 +150,7 @@ export interface HttpsOptions extends Pick<RequestOptions, "maxVersion" | "minVe
   /** Default 127.0.0.1. */
   readonly host?: string;
   /** Posted; without it the page is got. */
-  readonly body?: string;
+  readonly body?: string | undefined;
 }
 
 /** Status and text of a page. @throws what the connection fails with. */
