@@ -96,38 +96,41 @@ describe.skipIf(missing !== undefined)(
         }
       });
 
-      test.skipIf(go === "").each([
-        ["a Go member joins two of ours", [ours, ours], go],
-        ["one of ours joins two Go members", [go, go], ours],
-      ])("%s, and gets what was there", async (_title, commands, joining) => {
-        await startCluster(commands);
-        expect(etcdctl(program("etcdctl"), running, "put", "before", "v")).toBe("OK\n");
-        const [clientPort, peerPort] = await freePorts(2);
-        const peerUrl = `https://127.0.0.1:${peerPort}`;
-        // A member is taken in when the others have been connected for five seconds.
-        const adding = [...identity, "member", "add", "m2", `--peer-urls=${peerUrl}`];
-        const deadline = performance.now() + patienceMs;
-        while (runToEnd(program("etcdctl"), [`--endpoints=${running[0].endpoint}`, ...adding]).code !== 0) {
-          expect(performance.now()).toBeLessThan(deadline);
-        }
-        const urls = running.map((member, index) => `m${index}=https://127.0.0.1:${member.peerPort}`);
-        const joined = await TlsMember.launch({
-          folder,
-          command: joining,
-          name: "m2",
-          ports: [clientPort, peerPort],
-          peerScheme: "https",
-          initialCluster: [...urls, `m2=${peerUrl}`].join(","),
-          flags: [...flags(), "--initial-cluster-state=existing"],
-        });
-        running.push(joined);
-        await joined.ready();
-        for (const client of [program("etcdctl"), goTool]) {
-          expect(etcdctl(client, [joined], "get", "before")).toBe("before\nv\n");
-          expect(etcdctl(client, [joined], "put", "after", "v")).toBe("OK\n");
-          for (const member of running) expect(etcdctl(client, [member], "get", "after")).toBe("after\nv\n");
-        }
-      });
+      // A 3.5 cannot join a cluster whose version is 3.6 already: that is etcd's own rule.
+      const goJoins = etcd === "etcd36" ? [["a Go member joins two of ours", [ours, ours], go] as const] : [];
+
+      test.skipIf(go === "").each([...goJoins, ["one of ours joins two Go members", [go, go], ours] as const])(
+        "%s, and gets what was there",
+        async (_title, commands, joining) => {
+          await startCluster(commands);
+          expect(etcdctl(program("etcdctl"), running, "put", "before", "v")).toBe("OK\n");
+          const [clientPort, peerPort] = await freePorts(2);
+          const peerUrl = `https://127.0.0.1:${peerPort}`;
+          // A member is taken in when the others have been connected for five seconds.
+          const adding = [...identity, "member", "add", "m2", `--peer-urls=${peerUrl}`];
+          const deadline = performance.now() + patienceMs;
+          while (runToEnd(program("etcdctl"), [`--endpoints=${running[0].endpoint}`, ...adding]).code !== 0) {
+            expect(performance.now()).toBeLessThan(deadline);
+          }
+          const urls = running.map((member, index) => `m${index}=https://127.0.0.1:${member.peerPort}`);
+          const joined = await TlsMember.launch({
+            folder,
+            command: joining,
+            name: "m2",
+            ports: [clientPort, peerPort],
+            peerScheme: "https",
+            initialCluster: [...urls, `m2=${peerUrl}`].join(","),
+            flags: [...flags(), "--initial-cluster-state=existing"],
+          });
+          running.push(joined);
+          await joined.ready();
+          for (const client of [program("etcdctl"), goTool]) {
+            expect(etcdctl(client, [joined], "get", "before")).toBe("before\nv\n");
+            expect(etcdctl(client, [joined], "put", "after", "v")).toBe("OK\n");
+            for (const member of running) expect(etcdctl(client, [member], "get", "after")).toBe("after\nv\n");
+          }
+        },
+      );
     });
   },
 );
