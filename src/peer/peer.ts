@@ -63,7 +63,17 @@ export class Peer {
     this.#picker = new UrlPicker(parts.urls);
     this.#causes = new CauseLog(dialer.clock);
     this.status = new PeerStatus({ peerId, clock: dialer.clock, log, counters });
-    const posting = { local, peerId, dialer, log, picker: this.#picker, status: this.status, counters, handlers };
+    const posting = {
+      local,
+      peerId,
+      dialer,
+      log,
+      causes: this.#causes,
+      picker: this.#picker,
+      status: this.status,
+      counters,
+      handlers,
+    };
     this.#pipeline = new Pipeline(posting);
     this.#snapshots = new SnapshotSender(posting);
     this.#writers = { append: this.#makeWriter("append"), message: this.#makeWriter("message") };

@@ -6,6 +6,7 @@ import { formatId } from "../membership/member.ts";
 import type { Logger } from "../platform/logger.ts";
 import { encodeMessage } from "../wire/raft/codec.ts";
 import type { Message } from "../wire/raft/types.ts";
+import type { CauseLog } from "./cause-log.ts";
 import type { HttpDialer } from "./http1/client.ts";
 import { fetchWhole } from "./http1/fetch.ts";
 import { introduction } from "./introduction.ts";
@@ -21,6 +22,7 @@ export interface PipelineParts {
   readonly peerId: bigint;
   readonly dialer: HttpDialer;
   readonly log: Logger;
+  readonly causes: CauseLog;
   readonly picker: UrlPicker;
   readonly status: PeerStatus;
   readonly counters: PeerCounters;
@@ -66,13 +68,13 @@ export class Pipeline {
   }
 
   async #post(body: Uint8Array): Promise<Error | undefined> {
-    const { local, peerId, dialer, log, picker, counters } = this.#parts;
+    const { local, peerId, dialer, log, causes, picker, counters } = this.#parts;
     const url = picker.pick();
     const fields = [["Content-Type", "application/protobuf"], ...introduction(local)] as const;
     const limits = { timeoutMs: pipelineTimeoutMs, bodyBytesMax: smallBodyBytesMax };
     try {
       const response = await fetchWhole(dialer, { method: "POST", base: url, path: "/raft", fields, body }, limits);
-      const problem = postProblem(response, { local, peerId, log, url: `${url.origin}/raft` });
+      const problem = postProblem(response, { local, peerId, log, causes, url: `${url.origin}/raft` });
       if (problem === undefined) counters.sentBytes += body.length;
       else picker.unreachable(url);
       return problem;

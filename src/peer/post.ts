@@ -1,6 +1,7 @@
 /** What the answer to a posted raft message or snapshot means. Source: etcd rafthttp/util.go, `checkPostResponse`. */
 import { formatId } from "../membership/member.ts";
 import type { Logger } from "../platform/logger.ts";
+import type { CauseLog } from "./cause-log.ts";
 import type { HttpResponse } from "./http1/fetch.ts";
 import { clusterIdMismatchText, incompatibleVersionText } from "./introduction.ts";
 import type { LocalMember } from "./types.ts";
@@ -17,7 +18,7 @@ export function removedError(): RemovedError {
 /** Undefined when the peer has taken it. */
 export function postProblem(
   { head, body }: HttpResponse,
-  context: { local: LocalMember; peerId: bigint; log: Logger; url: string },
+  context: { local: LocalMember; peerId: bigint; log: Logger; causes: CauseLog; url: string },
 ): Error | undefined {
   if (head.status === 204) return undefined;
   if (head.status === 403) return removedError();
@@ -27,16 +28,18 @@ export function postProblem(
   }
   const text = Buffer.from(body).toString("utf8").replace(/\n$/, "");
   const peer = { "remote-peer-id": formatId(context.peerId) };
+  if (text !== incompatibleVersionText && text !== clusterIdMismatchText) {
+    return new Error(`unhandled error ${JSON.stringify(text)} when precondition failed`);
+  }
+  if (!context.causes.isNews(`post: ${text}`)) return new Error(text);
   if (text === incompatibleVersionText) {
     context.log.error("request sent was ignored by peer", peer);
-  } else if (text === clusterIdMismatchText) {
+  } else {
     context.log.error("request sent was ignored due to cluster ID mismatch", {
       ...peer,
       "remote-peer-cluster-id": head.fields.get("x-etcd-cluster-id") ?? "",
       "local-member-cluster-id": formatId(context.local.clusterId),
     });
-  } else {
-    return new Error(`unhandled error ${JSON.stringify(text)} when precondition failed`);
   }
   return new Error(text);
 }

@@ -35,7 +35,12 @@ export class Remote {
     this.#parts = parts;
     this.#causes = new CauseLog(dialer.clock);
     this.#status = new PeerStatus({ peerId, clock: dialer.clock, log, counters });
-    this.#pipeline = new Pipeline({ ...parts, picker: new UrlPicker(parts.urls), status: this.#status });
+    this.#pipeline = new Pipeline({
+      ...parts,
+      causes: this.#causes,
+      picker: new UrlPicker(parts.urls),
+      status: this.#status,
+    });
   }
 
   send(message: Message): void {

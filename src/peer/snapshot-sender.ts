@@ -36,7 +36,7 @@ export class SnapshotSender {
 
   /** Owns the image; tells the core how it ended. */
   async send(message: Message, image: SnapshotImage): Promise<void> {
-    const { local, peerId, dialer, log, picker, status, counters, handlers } = this.#parts;
+    const { local, peerId, dialer, log, causes, picker, status, counters, handlers } = this.#parts;
     const url = picker.pick();
     const details = {
       "snapshot-index": message.snapshot?.metadata.index ?? 0,
@@ -55,7 +55,7 @@ export class SnapshotSender {
     const error =
       outcome instanceof Error
         ? outcome
-        : postProblem(outcome, { local, peerId, log, url: `${url.origin}/raft/snapshot` });
+        : postProblem(outcome, { local, peerId, log, causes, url: `${url.origin}/raft/snapshot` });
     image.close(error === undefined);
     if (upload.isAbandoned) return;
     if (error === undefined) {

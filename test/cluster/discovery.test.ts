@@ -99,8 +99,11 @@ test.skipIf(certificatesMissing !== undefined)("a registry under TLS is trusted 
     dataDir: `${found.folder}/registry`,
     ports: { client, peer },
     args: [
-      ...[`--listen-client-urls=${url}`, `--advertise-client-urls=${url}`],
-      ...[`--cert-file=${pair.cert}`, `--key-file=${pair.key}`, `--trusted-ca-file=${authority.cert}`],
+      `--listen-client-urls=${url}`,
+      `--advertise-client-urls=${url}`,
+      `--cert-file=${pair.cert}`,
+      `--key-file=${pair.key}`,
+      `--trusted-ca-file=${authority.cert}`,
     ],
   });
   const files = [`--cert=${pair.cert}`, `--key=${pair.key}`, `--cacert=${authority.cert}`];

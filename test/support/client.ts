@@ -5,7 +5,7 @@ import { createNodePlatform, createStderrLogger } from "../../src/platform/node/
 import { patienceMs } from "./process.ts";
 
 /** The caller closes it. */
-export function connect(endpoint: string, credentials?: Credentials): Client {
+export function connect(endpoint: string | readonly string[], credentials?: Credentials): Client {
   const log = createStderrLogger("fatal");
   const { network, clock, random } = createNodePlatform({ log });
   return new Client({
@@ -13,7 +13,7 @@ export function connect(endpoint: string, credentials?: Credentials): Client {
     clock,
     random,
     log,
-    endpoints: [endpoint],
+    endpoints: typeof endpoint === "string" ? [endpoint] : endpoint,
     credentials,
     dialTimeoutMs: 5_000,
     keepaliveTimeMs: 0,
