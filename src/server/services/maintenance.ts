@@ -1,10 +1,8 @@
 /** `etcdserverpb.Maintenance`: alarms, status, hashes, defragmentation, snapshots. */
-import { createHash } from "node:crypto";
 import { AlarmType } from "../../alarm/alarm-store.ts";
 import type { StreamCall, UnaryCall } from "../../grpc/calls.ts";
 import { formatMinor, formatVersion, isOlderMinor, parseVersion, serverVersion } from "../../membership/version.ts";
 import { hashIgnores } from "../../storage/backend/schema.ts";
-import type { SnapshotImage } from "../../storage/backend/backend.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { EtcdError } from "../../wire/errors.ts";
 import {
@@ -22,16 +20,14 @@ import {
   HashResponse,
   MoveLeaderRequest,
   MoveLeaderResponse,
-  SnapshotResponse,
   StatusRequest,
   StatusResponse,
 } from "../../wire/gen/etcdserverpb/rpc.ts";
 import { DowngradeInfoSetRequest } from "../../wire/gen/membershippb/membership.ts";
 import type { ServiceContext } from "./service-context.ts";
+import { sendSnapshot } from "./snapshot-stream.ts";
 import type { MethodRegistry } from "./token-gate.ts";
 
-/** etcd's chunk of a snapshot. */
-const snapshotChunkBytes = 32 * 1024;
 /** Rows hashed in one turn of the loop; a few milliseconds. */
 const hashRowsPerTurn = 5000;
 
@@ -222,14 +218,18 @@ export class MaintenanceService {
       wake?.();
     });
     call.onDrain(() => wake?.());
-    const send = async (message: SnapshotResponse): Promise<void> => {
-      if (call.send(SnapshotResponse.encode(message).finish()) || isOver) return;
-      await new Promise<void>((resolve) => (wake = resolve));
-    };
     try {
-      const digest = await this.#sendImage(image, send, () => isOver);
+      await sendSnapshot(image, member.storageVersion ?? "", {
+        async send(parts) {
+          const size = parts.reduce((sum, part) => sum + part.length, 0);
+          if (call.sendParts(parts, size) || isOver) return;
+          await new Promise<void>((resolve) => (wake = resolve));
+        },
+        get isOver() {
+          return isOver;
+        },
+      });
       if (isOver) return;
-      await send({ header: undefined, remainingBytes: 0n, blob: digest, version: member.storageVersion ?? "" });
       call.end();
       const tookMs = member.platform.clock.monotonic() - started;
       member.backend.metrics.snapshotSeconds.observe(tookMs / 1000);
@@ -240,25 +240,6 @@ export class MaintenanceService {
     } finally {
       image.close();
     }
-  }
-
-  async #sendImage(
-    image: SnapshotImage,
-    send: (message: SnapshotResponse) => Promise<void>,
-    isOver: () => boolean,
-  ): Promise<Uint8Array> {
-    const version = this.#context.member.storageVersion ?? "";
-    const hash = createHash("sha256");
-    for (let position = 0; position < image.size && !isOver();) {
-      const blob = new Uint8Array(Math.min(snapshotChunkBytes, image.size - position));
-      const count = await image.read(blob, position);
-      if (count === 0) throw new EtcdError("corrupt");
-      const chunk = blob.subarray(0, count);
-      hash.update(chunk);
-      position += count;
-      await send({ header: undefined, remainingBytes: BigInt(image.size - position), blob: chunk, version });
-    }
-    return hash.digest();
   }
 }
 
