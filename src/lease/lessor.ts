@@ -13,6 +13,7 @@ import { assert } from "../base/assert.ts";
 import { compareBytes, copyBytes } from "../base/bytes.ts";
 import { exponentialBounds, Histogram } from "../base/histogram.ts";
 import { EtcdError } from "../wire/errors.ts";
+import type { BackendReader } from "../storage/backend/bucket.ts";
 import { DueHeap, type Due } from "./due-heap.ts";
 import { deleteLeaseRow, readLeaseRows, writeLeaseRow, type LeaseBackend } from "./lease-rows.ts";
 
@@ -81,13 +82,48 @@ class GrantedLease implements Lease {
   }
 }
 
+/** Leases that were read beside those in use; keys are attached to them as to a lessor. */
+export class PreparedLeases {
+  readonly leases: Map<bigint, GrantedLease>;
+  readonly leaseByItem = new Map<number, bigint>();
+
+  constructor(leases: Map<bigint, GrantedLease>) {
+    this.leases = leases;
+  }
+
+  attach(leaseId: bigint, item: number): boolean {
+    return attachTo(this.leases, this.leaseByItem, leaseId, item);
+  }
+}
+
+function attachTo(
+  leases: ReadonlyMap<bigint, GrantedLease>,
+  leaseByItem: Map<number, bigint>,
+  leaseId: bigint,
+  item: number,
+): boolean {
+  const lease = leases.get(leaseId);
+  if (lease === undefined) return false;
+  lease.items.add(item);
+  leaseByItem.set(item, leaseId);
+  return true;
+}
+
+function readLeases(reader: BackendReader, minTtlSeconds: number): Map<bigint, GrantedLease> {
+  const leases = new Map<bigint, GrantedLease>();
+  for (const { id, ttlSeconds, remainingTtlSeconds } of readLeaseRows(reader)) {
+    leases.set(id, new GrantedLease(id, Math.max(ttlSeconds, minTtlSeconds), remainingTtlSeconds));
+  }
+  return leases;
+}
+
 export class Lessor {
   readonly #backend: LeaseBackend;
   readonly #minTtlSeconds: number;
   readonly #checkpointIntervalMs: number;
   readonly #expiredRetryMs: number;
-  readonly #leases = new Map<bigint, GrantedLease>();
-  readonly #leaseByItem = new Map<number, bigint>();
+  #leases = new Map<bigint, GrantedLease>();
+  #leaseByItem = new Map<number, bigint>();
   readonly #expiries = new DueHeap();
   readonly #checkpoints = new DueHeap();
   #keys: AttachedKeys | undefined = undefined;
@@ -110,24 +146,21 @@ export class Lessor {
   /** Reads the leases of the backend; keys are attached when the store opens. */
   static open(backend: LeaseBackend, options: LessorOptions): Lessor {
     const lessor = new Lessor(backend, options);
-    lessor.#read();
+    lessor.#leases = readLeases(backend, options.minTtlSeconds);
     return lessor;
   }
 
-  /** Reads the leases again: the database was replaced by that of a snapshot. The store reloads next and binds again. */
-  reload(): void {
-    this.demote();
-    this.#leases.clear();
-    this.#leaseByItem.clear();
-    this.#keys = undefined;
-    this.#read();
+  /** Reads the leases of the database of a snapshot, which is not in use yet; see {@link adopt}. */
+  prepare(reader: BackendReader): PreparedLeases {
+    return new PreparedLeases(readLeases(reader, this.#minTtlSeconds));
   }
 
-  #read(): void {
-    for (const { id, ttlSeconds, remainingTtlSeconds } of readLeaseRows(this.#backend)) {
-      const ttl = Math.max(ttlSeconds, this.#minTtlSeconds);
-      this.#leases.set(id, new GrantedLease(id, ttl, remainingTtlSeconds));
-    }
+  /** Goes on with what was prepared: the database was replaced by that one. The store, which adopts too, binds again. */
+  adopt({ leases, leaseByItem }: PreparedLeases): void {
+    this.demote();
+    this.#leases = leases;
+    this.#leaseByItem = leaseByItem;
+    this.#keys = undefined;
   }
 
   get isPrimary(): boolean {
@@ -291,11 +324,7 @@ export class Lessor {
 
   /** For the store. */
   attach(leaseId: bigint, item: number): boolean {
-    const lease = this.#leases.get(leaseId);
-    if (lease === undefined) return false;
-    lease.items.add(item);
-    this.#leaseByItem.set(item, leaseId);
-    return true;
+    return attachTo(this.#leases, this.#leaseByItem, leaseId, item);
   }
 
   /** For the store. */

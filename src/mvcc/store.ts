@@ -21,6 +21,8 @@ import type {
   TxnResponse,
 } from "../wire/hot/types.ts";
 import { type FailpointSlots, failpointsOff } from "../base/failpoints.ts";
+import { runAtOnce, type Steps } from "../base/steps.ts";
+import type { BackendReader } from "../storage/backend/bucket.ts";
 import type { Change, Revision } from "./change.ts";
 import { Compaction, type StepResult } from "./compaction.ts";
 import { Core, type StoreCounters } from "./core.ts";
@@ -47,6 +49,15 @@ export interface StoreOptions {
 }
 
 const defaultCompactionBatchRows = 1000;
+/** Rows of a snapshot read between two yields: two milliseconds or so. */
+const rowsPerStep = 2_000;
+
+/** A state that was read beside the one in use. */
+export interface PreparedStore {
+  readonly core: Core;
+  /** Revision of a compaction to run again, or 0. */
+  readonly unfinished: number;
+}
 
 export class Store {
   readonly #options: StoreOptions;
@@ -72,20 +83,32 @@ export class Store {
   static open(rows: RowStore, leases: LeaseBook = noLeases, options: StoreOptions = {}): Store {
     const { hashSeed, failpoints = failpointsOff } = options;
     const store = new Store(new Core({ rows, index: new KeyIndex(hashSeed), leases, failpoints }), options);
-    store.#restore();
+    store.#bind(runAtOnce(store.#restore(store.#core, rows, leases, Infinity)));
     return store;
   }
 
   /**
-   * Reads everything again: the database was replaced by that of a snapshot, and the lessor has read its leases from it.
-   * Cursors and hashes that are open go on over the state they began with; compactions under way are given up, and those
-   * that the new database has begun are queued. Nothing is said to `onCommit`.
+   * Reads the database of a snapshot, which is not in use yet, in steps: nothing of it shows before {@link adopt}.
    *
-   * @throws {CorruptionError} when a row cannot be read.
+   * @param rows - that database. It is the one behind the store's own `RowStore` when the result is adopted.
+   * @param leases - its leases, to attach keys to; what the lessor becomes in the turn of {@link adopt}.
+   * @throws {CorruptionError} from a step, when a row cannot be read.
    */
-  reload(): void {
+  *prepare(rows: BackendReader, leases: Pick<LeaseBook, "attach">): Steps<PreparedStore> {
+    const { rows: own, leases: book, failpoints, counters } = this.#core;
+    const index = new KeyIndex(this.#options.hashSeed);
+    const core = new Core({ rows: own, index, leases: book, failpoints, counters });
+    const unfinished = yield* this.#restore(core, rows, leases, rowsPerStep);
+    return { core, unfinished };
+  }
+
+  /**
+   * Goes on with what was prepared: the database was replaced by that one, and the lessor has its leases. Cursors and
+   * hashes that are open go on over the state they began with; compactions under way are given up, and those that the new
+   * database has begun are queued. Nothing is said to `onCommit`.
+   */
+  adopt({ core, unfinished }: PreparedStore): void {
     const before = this.#core;
-    const core = new Core({ ...before, index: new KeyIndex(this.#options.hashSeed) });
     core.onCommit = before.onCommit;
     core.onWork = before.onWork;
     core.onCompacted = before.onCompacted;
@@ -95,17 +118,22 @@ export class Store {
     this.#hashes = new CompactionHashes();
     const batchRows = this.#options.compactionBatchRows ?? defaultCompactionBatchRows;
     this.#compaction = new Compaction(core, this.#hashes, batchRows);
-    this.#restore();
+    this.#bind(unfinished);
     abandoned.abandon();
   }
 
-  #restore(): void {
+  #restore(core: Core, rows: BackendReader, leases: Pick<LeaseBook, "attach">, perStep: number): Steps<number> {
+    const warn = this.#options.warn ?? (() => undefined);
+    return restore(core, { rows, leases, rowsPerStep: perStep, warn });
+  }
+
+  /** Lets leases find their keys, and goes on with a compaction that was not finished. */
+  #bind(unfinished: number): void {
     const core = this.#core;
     core.leases.bind({
       keyOf: (item) => core.index.key(item),
       deleteKeys: (keys, alongside) => this.#deleteKeys(keys, alongside),
     });
-    const unfinished = restore(core, this.#options.warn ?? (() => undefined));
     if (unfinished > 0) this.compact(unfinished);
   }
 

@@ -85,7 +85,7 @@ export class ClusterSide {
       handlers,
     });
     const { onInstalled } = parts;
-    this.install = new SnapshotInstall({ state, dirs, disk, wal, log, applier, failpoints, onInstalled });
+    this.install = new SnapshotInstall({ state, dirs, disk, clock, wal, log, applier, failpoints, onInstalled });
     this.#leaderRequests = new LeaderRequests({
       membership,
       clock,

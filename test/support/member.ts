@@ -7,6 +7,7 @@ import type { ApplyResult } from "../../src/server/apply/result.ts";
 import { memberConfig, type MemberConfig } from "../../src/server/config.ts";
 import type { Member } from "../../src/server/member.ts";
 import { startMember } from "../../src/server/start-member.ts";
+import { LeaseGrantRequest } from "../../src/wire/gen/etcdserverpb/rpc.ts";
 import { encodePutRequest } from "../../src/wire/hot/kv-requests.ts";
 import { decodeKeyValue } from "../../src/wire/hot/key-value.ts";
 import type { KeyValue, PutRequest, RangeRequest } from "../../src/wire/hot/types.ts";
@@ -60,6 +61,10 @@ export function putRequest(key: string, value: string, changes: Partial<PutReque
 
 export function put(member: Member, key: string, value: string): Promise<ApplyResult> {
   return propose(member, "put", putRequest(key, value));
+}
+
+export function leaseGrant(id: bigint, ttlSeconds: bigint): Uint8Array {
+  return LeaseGrantRequest.encode({ ID: id, TTL: ttlSeconds }).finish();
 }
 
 /** Every key, at a revision. */

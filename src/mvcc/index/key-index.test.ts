@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { compareBytes } from "../../base/bytes.ts";
+import { runAtOnce } from "../../base/steps.ts";
 import { KeyIndex } from "./key-index.ts";
 import { KeyRanges } from "./key-ranges.ts";
 import { RevisionList } from "./revision-list.ts";
@@ -156,7 +157,7 @@ function reload(model: Model): KeyIndex {
   for (const { key, entry, create, version } of rows) {
     index.load(bytes(key), entry.main, entry.sub, entry.tombstone, create, version, false);
   }
-  index.endLoad();
+  runAtOnce(index.endLoad());
   return index;
 }
 
@@ -245,13 +246,46 @@ test("a bulk load sorts keys that share long prefixes, are prefixes of each othe
   const index = new KeyIndex();
   index.beginLoad();
   keys.forEach((key, at) => index.load(bytes(key), at + 2, 0, false, at + 2, 1, false));
-  index.endLoad();
+  runAtOnce(index.endLoad());
   const list = new RevisionList();
   new KeyRanges(index).collect(bytes("\0"), bytes("\0"), keys.length + 2, 0, list);
   const sorted = Array.from({ length: list.length }, (_, at) =>
     Buffer.from(index.key(list.slot[at])).toString("latin1"),
   );
   expect(sorted).toEqual([...new Set(keys)].sort());
+});
+
+test("a bulk load of many keys sorts them as their bytes compare, in many steps", () => {
+  let seed = 12345;
+  const random = (below: number): number => {
+    seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
+    return Math.floor((seed / 2 ** 32) * below);
+  };
+  const spaces = [
+    "/registry/pods/kube-system/",
+    "/registry/events/default/",
+    "\0\0\0\0\0\0\0\0\0",
+    "",
+    "z".repeat(300),
+  ];
+  const keys = new Set<string>();
+  while (keys.size < 30_000) {
+    const tail = Array.from({ length: random(14) }, () => String.fromCharCode([0, 1, 97, 98, 255][random(5)])).join("");
+    keys.add(spaces[random(spaces.length)] + (random(3) === 0 ? tail : `${random(1_000_000)}${tail}`));
+  }
+  keys.delete("");
+  const index = new KeyIndex();
+  index.beginLoad();
+  [...keys].forEach((key, at) => index.load(bytes(key), at + 2, 0, false, at + 2, 1, false));
+  let steps = 0;
+  for (const _ of index.endLoad()) steps++;
+  expect(steps).toBeGreaterThan(30);
+  const list = new RevisionList();
+  new KeyRanges(index).collect(bytes("\0"), bytes("\0"), keys.size + 2, 0, list);
+  const sorted = Array.from({ length: list.length }, (_, at) =>
+    Buffer.from(index.key(list.slot[at])).toString("latin1"),
+  );
+  expect(sorted).toEqual([...keys].sort());
 });
 
 test("histories of any length keep their order through growth and compaction", () => {

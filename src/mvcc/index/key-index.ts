@@ -19,13 +19,18 @@
  * crashes on the next read; here the put stays.
  */
 import { assert } from "../../base/assert.ts";
+import type { Steps } from "../../base/steps.ts";
 import { Columns, leasedBit, subMask } from "./columns.ts";
 import { HashTable } from "./hash-table.ts";
 import { hashKey, type HashSeed } from "./key-hash.ts";
 import { KeySlabs } from "./key-slabs.ts";
 import { noHistory, RevisionPool, tombstoneBit } from "./revision-pool.ts";
 import { sortAddresses } from "./sort-addresses.ts";
-import { SortedSlots } from "./sorted-slots.ts";
+import { bulkSlots, SortedSlots } from "./sorted-slots.ts";
+
+/** What {@link KeyIndex.endLoad} does between two yields: about a millisecond. */
+const addressesPerStep = 100_000;
+const chunksPerStep = 8;
 
 export class KeyIndex {
   readonly #columns = new Columns();
@@ -238,23 +243,33 @@ export class KeyIndex {
     return slot;
   }
 
-  /** Sorts what was loaded. */
-  endLoad(): void {
+  /** Sorts what was loaded. Nothing else may be called before its last step. */
+  *endLoad(): Steps<void> {
     const { slotCount } = this.#columns;
     const addresses = new Uint32Array(slotCount);
-    for (let slot = 0; slot < slotCount; slot++) addresses[slot] = this.#columns.address(slot);
-    sortAddresses(addresses, this.#slabs);
-    for (let index = 0; index < slotCount; index++) addresses[index] = this.#slabs.slot(addresses[index]);
-    this.order.load(addresses);
-    for (const chunk of this.order.chunks) {
-      for (let index = 0; index < chunk.length; index++) {
-        const slot = chunk.slots[index];
-        if (this.isLive(slot)) chunk.live++;
-        chunk.maxMain = Math.max(chunk.maxMain, this.#columns.page(slot).main[this.#columns.at(slot)]);
-      }
-      this.#liveCount += chunk.live;
+    for (let slot = 0; slot < slotCount; slot++) {
+      addresses[slot] = this.#columns.address(slot);
+      if (slot % addressesPerStep === 0) yield;
+    }
+    yield* sortAddresses(addresses, this.#slabs);
+    for (let start = 0; start < slotCount; start += bulkSlots) {
+      this.#appendChunk(addresses.subarray(start, start + bulkSlots));
+      if (this.order.chunks.length % chunksPerStep === 0) yield;
     }
     this.#isLoading = false;
+  }
+
+  /** @param keys - addresses in key order; slots afterwards. */
+  #appendChunk(keys: Uint32Array): void {
+    for (let index = 0; index < keys.length; index++) keys[index] = this.#slabs.slot(keys[index]);
+    const chunk = this.order.append(keys);
+    for (const slot of keys) {
+      const page = this.#columns.page(slot);
+      const at = this.#columns.at(slot);
+      if (page.version[at] !== 0) chunk.live++;
+      if (page.main[at] > chunk.maxMain) chunk.maxMain = page.main[at];
+    }
+    this.#liveCount += chunk.live;
   }
 
   /** The revisions of a key as etcd's comments write them, for tests and debugging: `{2, 3, 4(t)}{6}`. */

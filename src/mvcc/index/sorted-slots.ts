@@ -11,7 +11,7 @@ import type { KeySlabs } from "./key-slabs.ts";
 
 export const chunkSlots = 512;
 /** A chunk built by bulk load leaves room for later inserts. */
-const bulkSlots = 384;
+export const bulkSlots = 384;
 
 export interface Chunk {
   readonly id: number;
@@ -105,17 +105,15 @@ export class SortedSlots {
     if (chunk.slots[0] === slot) chunk.firstAddress = address;
   }
 
-  /** Fills an empty order from slots already sorted by key; `live` and `maxMain` are the caller's to set. */
-  load(sorted: Uint32Array): void {
-    for (let start = 0; start < sorted.length; start += bulkSlots) {
-      const chunk = this.#newChunk();
-      const part = sorted.subarray(start, start + bulkSlots);
-      chunk.slots.set(part);
-      chunk.length = part.length;
-      chunk.firstAddress = this.#columns.address(part[0]);
-      for (const slot of part) this.#columns.page(slot).chunk[this.#columns.at(slot)] = chunk.id;
-      this.chunks.push(chunk);
-    }
+  /** Adds a chunk behind all others, of at most {@link bulkSlots} slots sorted by key; `live` and `maxMain` are the caller's to set. */
+  append(sorted: Uint32Array): Chunk {
+    const chunk = this.#newChunk();
+    chunk.slots.set(sorted);
+    chunk.length = sorted.length;
+    chunk.firstAddress = this.#columns.address(sorted[0]);
+    for (const slot of sorted) this.#columns.page(slot).chunk[this.#columns.at(slot)] = chunk.id;
+    this.chunks.push(chunk);
+    return chunk;
   }
 
   #newChunk(): Chunk {

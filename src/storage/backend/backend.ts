@@ -29,6 +29,7 @@ import {
   type RowPosition,
   type RowVisitor,
 } from "./bucket.ts";
+import { runInTurns } from "../../platform/turns.ts";
 import { BackendMetrics } from "./backend-metrics.ts";
 import { copyDatabase, snapshotImage, type SnapshotImage } from "./copy.ts";
 import { Layer, LayeredReader } from "./layered-reader.ts";
@@ -338,18 +339,34 @@ export class Backend implements BackendReader {
    * Takes another database file (one that a leader sent) into use: it is renamed into the place of the present one, and
    * what was written and not committed is dropped, as the new file holds later effects. Nobody may write meanwhile.
    *
+   * The present file is read meanwhile, and nothing of it is committed any more.
+   *
+   * @param prepare - reads what the new file holds, before it is in use.
    * @param replaced - runs in the very turn in which reads begin to see the new file.
-   * @throws {CorruptionError} by rejection when the file is not a database; the present one stays in use then.
+   * @throws {CorruptionError} by rejection when the file is not a database, and whatever `prepare` throws; the present one
+   *   stays in use then.
    */
-  async replaceBy(path: string, replaced: () => void): Promise<void> {
+  async replaceBy<T>(
+    path: string,
+    prepare: (reader: BackendReader) => Promise<T>,
+    replaced: (prepared: T) => void,
+  ): Promise<void> {
     await this.#defragmentation;
     while (this.#running !== undefined) await this.#running;
     this.#defragmenting = true;
     try {
-      const next = await openWaiting(this.#disk, this.#clock, this.#log, path, boltOptions(this.#options, 0));
+      const options = boltOptions(this.#options, 0);
+      const next = await runInTurns(this.#clock, BoltDb.openInSteps(this.#disk, path, options));
       await createBuckets(next);
-      this.#disk.rename(path, this.#path);
-      await this.#disk.syncDirectory(directoryOf(this.#path));
+      let prepared: T;
+      try {
+        prepared = await prepare(new LayeredReader([], new TreeReader(next.peek())));
+        this.#disk.rename(path, this.#path);
+        await this.#disk.syncDirectory(directoryOf(this.#path));
+      } catch (error) {
+        next.close();
+        throw error;
+      }
       const old = this.#db;
       this.#db = next;
       this.#tree = new TreeReader(next.peek());
@@ -357,7 +374,7 @@ export class Backend implements BackendReader {
       this.#sealed = [];
       this.#reader = this.#newReader();
       old.close();
-      replaced();
+      replaced(prepared);
     } finally {
       this.#defragmenting = false;
       this.#continue();

@@ -3,6 +3,7 @@
  * and the lock. See etcd-io/bbolt db.go.
  */
 import { assert } from "../../base/assert.ts";
+import { runAtOnce, type Steps } from "../../base/steps.ts";
 import { CorruptionError } from "../../base/corruption.ts";
 import type { Disk, DiskFile } from "../../platform/disk.ts";
 import type { PageSource } from "./cursor.ts";
@@ -78,6 +79,11 @@ export class BoltDb {
    * @throws {DatabaseLockedError} another process holds the lock. @throws {CorruptionError} @throws {DiskError}
    */
   static open(disk: Disk, path: string, options: BoltOptions = {}): BoltDb {
+    return runAtOnce(BoltDb.openInSteps(disk, path, options));
+  }
+
+  /** As {@link open}, with pauses while the file is read. What it throws comes from a step. */
+  static *openInSteps(disk: Disk, path: string, options: BoltOptions = {}): Steps<BoltDb> {
     const readOnly = options.readOnly === true;
     const file = disk.open(path, readOnly ? "read" : "create", options.permissions ?? 0o600);
     try {
@@ -88,7 +94,7 @@ export class BoltDb {
       }
       const db = new BoltDb(file, path, options, readMeta(file));
       db.#checkBounds();
-      if (!readOnly) db.#host.freelist = db.#findFree();
+      if (!readOnly) db.#host.freelist = yield* db.#findFree();
       db.#freeAfterCommit = db.#host.freelist.freeCount;
       return db;
     } catch (error) {
@@ -142,7 +148,7 @@ export class BoltDb {
 
   /** Ids of the free and pending pages, for the check; found by walking the tree when the file is open for reading only. */
   freeIds(): number[] {
-    return this.#options.readOnly === true ? this.#findFree().ids() : this.#host.freelist.ids();
+    return this.#options.readOnly === true ? runAtOnce(this.#findFree()).ids() : this.#host.freelist.ids();
   }
 
   /** Pages of the stored free list. Only when the meta names one. @throws {CorruptionError} */
@@ -270,11 +276,11 @@ export class BoltDb {
   }
 
   /** Takes the stored list, or finds what is not reachable. Either way every reachable page is seen once and checked. */
-  #findFree(): Freelist {
+  *#findFree(): Steps<Freelist> {
     const freelist = new Freelist();
     const { highWater, freelist: stored } = this.#host.meta;
     freelist.grow(highWater);
-    const reachable = reachablePages({
+    const reachable = yield* reachablePages({
       file: this.#file,
       meta: this.#host.meta,
       page: (id) => this.#page(id, highWater),

@@ -3,6 +3,7 @@
  * noted and its contents are checked on the way. Then the tree is walked: only branch pages, and leaves that hold buckets, are
  * looked into again. What lies in pages that the walk does not reach is garbage and does not matter.
  */
+import type { Steps } from "../../base/steps.ts";
 import type { DiskFile } from "../../platform/disk.ts";
 import { bucketElement, type Meta, PageFlag, pageHeaderSize, treeDepthMax } from "./format.ts";
 import { type Page, pageFault } from "./page.ts";
@@ -15,14 +16,20 @@ export interface ReachableOptions {
 }
 
 const pieceBytes = 1 << 20;
+/** Branch pages looked into between two yields; each has a few hundred children. */
+const branchesPerStep = 16;
 
 /** What the first pass saw at a page position. */
 const Seen = { unknown: 0, leaf: 1 } as const;
 
-/** One byte a page below the high water mark: 1 = used. @throws {CorruptionError} a page is used twice, damaged, or missing. */
-export function reachablePages(options: ReachableOptions): Uint8Array {
+/**
+ * One byte a page below the high water mark: 1 = used.
+ *
+ * @throws {CorruptionError} from a step: a page is used twice, damaged, or missing.
+ */
+export function* reachablePages(options: ReachableOptions): Steps<Uint8Array> {
   const { meta } = options;
-  const { seen, overflow } = surveyPages(options);
+  const { seen, overflow } = yield* surveyPages(options);
   const used = new Uint8Array(meta.highWater);
   used[0] = 1;
   used[1] = 1;
@@ -35,24 +42,30 @@ export function reachablePages(options: ReachableOptions): Uint8Array {
   };
   if (meta.freelist !== undefined) use(meta.freelist, overflow[meta.freelist] + 1);
 
-  const walk = (id: number, depth: number): void => {
+  let walked = 0;
+  const walk = function* (id: number, depth: number): Steps<void> {
     if (depth > treeDepthMax) options.corrupt("the tree is too deep", id);
     // A sound leaf without buckets needs no second look.
     if (id >= 2 && id < meta.highWater && seen[id] === Seen.leaf) {
       use(id, overflow[id] + 1);
       return;
     }
+    if (++walked % branchesPerStep === 0) yield;
     const page = options.page(id);
     use(id, page.bytes.length / meta.pageSize);
     for (let index = 0; index < page.count; index++) {
-      if (!page.isLeaf) walk(page.childAt(index), depth + 1);
-      else if (page.isBucketAt(index)) {
+      if (!page.isLeaf) {
+        // Most of all pages: no generator for each.
+        const child = page.childAt(index);
+        if (child >= 2 && child < meta.highWater && seen[child] === Seen.leaf) use(child, overflow[child] + 1);
+        else yield* walk(child, depth + 1);
+      } else if (page.isBucketAt(index)) {
         const root = bucketRoot(page.valueAt(index), options, id);
-        if (root !== 0) walk(root, depth + 1);
+        if (root !== 0) yield* walk(root, depth + 1);
       }
     }
   };
-  walk(meta.root, 0);
+  yield* walk(meta.root, 0);
   return used;
 }
 
@@ -62,7 +75,7 @@ function bucketRoot(value: Uint8Array, options: ReachableOptions, page: number):
 }
 
 /** Notes, for every page position, whether a sound plain leaf begins there, and how long its run is. */
-function surveyPages({ file, meta }: ReachableOptions): { seen: Uint8Array; overflow: Uint32Array } {
+function* surveyPages({ file, meta }: ReachableOptions): Steps<{ seen: Uint8Array; overflow: Uint32Array }> {
   const { pageSize, highWater } = meta;
   const seen = new Uint8Array(highWater);
   const overflow = new Uint32Array(highWater);
@@ -83,6 +96,7 @@ function surveyPages({ file, meta }: ReachableOptions): { seen: Uint8Array; over
       if (pageFault(bytes, words, index * pageSize, run * pageSize) !== undefined) continue;
       if (!hasBuckets(words, word)) seen[id] = Seen.leaf;
     }
+    yield;
   }
   return { seen, overflow };
 }
