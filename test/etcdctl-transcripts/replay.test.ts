@@ -28,7 +28,6 @@ const programs: Programs = {
   etcdutl: process.env["QUORATE_TEST_ETCDUTL"] ?? join(root, "bin/etcdutl"),
 };
 
-/** Scenes of one member. */
 const scenes = [
   "kv",
   "txn",
@@ -38,6 +37,7 @@ const scenes = [
   "lock-elect",
   "endpoint-maintenance",
   "member",
+  "cluster3",
   "mirror",
   "etcdutl",
   "general",
@@ -80,8 +80,8 @@ test("there is a recording of every scene", () => {
 });
 
 /** The scripts of `completion` are our own. */
-function isPlayed({ argv = [], kind }: Step): boolean {
-  return kind !== "server" && !/^completion (bash|zsh|fish|powershell)$/.test(argv.join(" "));
+function isPlayed({ argv = [] }: Step): boolean {
+  return !/^completion (bash|zsh|fish|powershell)$/.test(argv.join(" "));
 }
 
 /**

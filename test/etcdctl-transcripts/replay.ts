@@ -1,9 +1,11 @@
 /** Plays a transcript: starts its servers, runs its commands in order, and notes what they print. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { once } from "node:events";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Aliases } from "./aliases.ts";
 import type { Observed, Scene, ServerPlan, Step, Transcript } from "./transcript.ts";
 
 export interface Programs {
@@ -49,10 +51,9 @@ class Player {
   readonly #programs: Programs;
   readonly #folder = mkdtempSync(join(tmpdir(), "quorate-transcript-"));
   readonly #work = join(this.#folder, "work");
-  readonly #servers: ChildProcess[] = [];
+  readonly #servers = new Map<string, ChildProcess>();
   readonly #running = new Map<string, Running>();
-  /** Recorded address → ours, such as `127.0.0.1:43700`. */
-  readonly #addresses = new Map<string, string>();
+  readonly #aliases = new Aliases();
 
   constructor(scene: Scene, programs: Programs) {
     this.#scene = scene;
@@ -62,7 +63,10 @@ class Player {
   }
 
   async startServers(): Promise<void> {
-    for (const plan of this.#scene.servers) await this.#startServer(plan);
+    const { servers } = this.#scene;
+    const members = servers.filter(({ cluster }) => cluster?.includes(",") === true);
+    if (members.length > 0) await this.#startCluster(members);
+    for (const plan of servers) if (!members.includes(plan)) await this.#startAlone(plan);
   }
 
   async play(step: Step): Promise<Observed> {
@@ -85,44 +89,68 @@ class Player {
         return {};
       case "file":
         return { exit: existsSync(join(this.#work, step.path ?? "")) ? "there" : "missing" };
-      default:
-        throw new Error(`step ${step.n}: ${step.kind} needs a cluster`);
+      case "server":
+        if (step.do === "lead") await this.#makeLead(step.on ?? "");
+        else if (step.do === "stop") await this.#stop(step.on ?? "");
+        else throw new Error(`step ${step.n}: nothing is known of ${step.do}`);
+        return {};
     }
   }
 
   async close(): Promise<void> {
     for (const running of this.#running.values()) running.kill("SIGKILL");
-    for (const server of this.#servers) {
-      server.kill("SIGKILL");
-      await new Promise((resolve) => {
-        if (server.exitCode !== null || server.signalCode !== null) resolve(undefined);
-        else server.once("exit", resolve);
-      });
-    }
+    for (const id of this.#servers.keys()) await this.#stop(id, "SIGKILL");
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  async #startServer(plan: ServerPlan): Promise<void> {
+  /** A cluster starts as a whole: none of its members is ready before. */
+  async #startCluster(plans: readonly ServerPlan[]): Promise<void> {
+    for (const plan of plans) {
+      this.#aliases.add(plan.client.replace("http://", ""), `127.0.0.1:${await freePort()}`);
+      this.#aliases.add(plan.peer.replace("http://", ""), `127.0.0.1:${await freePort()}`);
+    }
+    const token = this.#aliases.adoptCluster(plans);
+    await Promise.all(
+      plans.map((plan) => {
+        const [client, peer] = [this.#aliases.expand(plan.client), this.#aliases.expand(plan.peer)];
+        const founding = [
+          `--initial-advertise-peer-urls=${peer}`,
+          `--initial-cluster=${this.#aliases.expand(plan.cluster ?? "")}`,
+          `--initial-cluster-token=${token}`,
+        ];
+        return this.#launch(plan, client, peer, founding);
+      }),
+    );
+    await this.#makeLead(plans[0].id);
+  }
+
+  async #startAlone(plan: ServerPlan): Promise<void> {
     const client = `127.0.0.1:${await freePort()}`;
     const peer = `127.0.0.1:${await freePort()}`;
-    this.#addresses.set(plan.client.replace("http://", ""), client);
+    this.#aliases.add(plan.client.replace("http://", ""), client);
+    // Ids derive from the advertised URL, where nobody calls: the cluster has one member.
+    await this.#launch(plan, `http://${client}`, `http://${peer}`, [
+      `--initial-advertise-peer-urls=${plan.peer}`,
+      `--initial-cluster=${plan.name}=${plan.peer}`,
+      `--initial-cluster-token=${plan.token}`,
+    ]);
+  }
+
+  async #launch(plan: ServerPlan, client: string, peer: string, founding: readonly string[]): Promise<void> {
     const server = spawn(
       this.#programs.etcd,
       [
         `--name=${plan.name}`,
         `--data-dir=${join(this.#folder, plan.id)}`,
-        `--listen-client-urls=http://${client}`,
-        `--advertise-client-urls=http://${client}`,
-        `--listen-peer-urls=http://${peer}`,
-        // Ids derive from the advertised URL, where nobody calls: the cluster has one member.
-        `--initial-advertise-peer-urls=${plan.peer}`,
-        `--initial-cluster=${plan.name}=${plan.peer}`,
-        `--initial-cluster-token=${plan.token}`,
+        `--listen-client-urls=${client}`,
+        `--advertise-client-urls=${client}`,
+        `--listen-peer-urls=${peer}`,
+        ...founding,
         ...plan.flags,
       ],
       { stdio: ["ignore", "pipe", "pipe"], env: { PATH: process.env["PATH"] } },
     );
-    this.#servers.push(server);
+    this.#servers.set(plan.id, server);
     await new Promise<void>((resolve, reject) => {
       let log = "";
       const read = (chunk: Buffer): void => {
@@ -135,6 +163,33 @@ class Player {
       server.once("exit", (code) => reject(new Error(`the server ended with ${code}:\n${log}`)));
       setTimeout(() => reject(new Error(`the server is not ready:\n${log}`)), patienceMs).unref();
     });
+  }
+
+  async #stop(id: string, signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+    const server = this.#servers.get(id);
+    if (server === undefined || server.exitCode !== null || server.signalCode !== null) return;
+    const exited = once(server, "exit");
+    server.kill(signal);
+    await exited;
+  }
+
+  /** Hands leadership to one of the members until all say that it leads. */
+  async #makeLead(id: string): Promise<void> {
+    const plans = this.#scene.servers;
+    const memberId = this.#expand(`\${id_hex_${id}}`);
+    const endpoints = plans.map(({ client }) => this.#aliases.expand(client)).join(",");
+    const etcdctl = async (...argv: string[]): Promise<string> => {
+      const env = { PATH: process.env["PATH"] ?? "", ETCDCTL_ENDPOINTS: endpoints };
+      const running = new Running(spawn(this.#programs.etcdctl, argv, { env }), (text) => text);
+      return (await running.ended()).stdout ?? "";
+    };
+    const wanted = `"leader":${BigInt(`0x${memberId}`)}`;
+    const start = performance.now();
+    while ((await etcdctl("endpoint", "status", "-w", "json")).split(wanted).length <= plans.length) {
+      if (performance.now() - start > patienceMs) throw new Error(`${id} does not become the leader`);
+      await etcdctl("move-leader", memberId);
+      await pause(100);
+    }
   }
 
   async #run(step: Step): Promise<Observed> {
@@ -197,15 +252,12 @@ class Player {
   #expand(text: string): string {
     let result = text.replaceAll("${WORK}", this.#work);
     for (const [name, value] of this.variables) result = result.replaceAll(`\${${name}}`, value);
-    for (const [recorded, ours] of this.#addresses) result = result.replaceAll(recorded, ours);
-    return result;
+    return this.#aliases.expand(result);
   }
 
   /** The way back, in what a command printed. */
   #contract(text: string): string {
-    let result = text.replaceAll(this.#work, "${WORK}");
-    for (const [recorded, ours] of this.#addresses) result = result.replaceAll(ours, recorded);
-    return result;
+    return this.#aliases.contract(text.replaceAll(this.#work, "${WORK}"));
   }
 }
 

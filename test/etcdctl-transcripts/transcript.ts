@@ -12,6 +12,8 @@ export interface ServerPlan {
   readonly client: string;
   readonly peer: string;
   readonly token: string;
+  /** `--initial-cluster` of a server that is not alone. */
+  readonly cluster?: string;
   readonly flags: readonly string[];
 }
 
@@ -53,6 +55,9 @@ export interface Step extends Observed {
   readonly ms?: number;
   readonly path?: string;
   readonly exists?: boolean;
+  /** Of a `server` step: which one, and what becomes of it. */
+  readonly on?: string;
+  readonly do?: "lead" | "stop";
 }
 
 export interface Transcript {
