@@ -1,8 +1,8 @@
 /**
  * What one member is told at start: plain typed values, one for each server flag that the member itself needs.
  * The command line (`src/cli/etcd`) turns flags, environment and YAML into this; tests and the simulator build it
- * directly with {@link memberConfig}. Flags about listeners, TLS, logs and metrics are not here: they belong to the
- * programs around the member. Defaults are etcd 3.6's and stand only in {@link memberConfigDefaults}.
+ * directly with {@link memberConfig}. Flags about listeners, logs and metrics are not here: they belong to the
+ * programs around the member. Of TLS only what the member itself does is: how it dials others, and whether certificates are users. Defaults are etcd 3.6's and stand only in {@link memberConfigDefaults}.
  */
 import type { NamedUrls } from "../membership/peer-urls.ts";
 import type { ClientTls } from "../platform/tls.ts";

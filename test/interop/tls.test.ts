@@ -1,4 +1,6 @@
 /** Go's etcd and etcdctl on the other side of TLS: mixed clusters, each side leading, members that join. */
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { CertificateAuthority, certificatesMissing, type Pair } from "../support/certificates.ts";
 import { freePorts, patienceMs, peer, program, removeFolder, runToEnd, temporaryFolder } from "../support/process.ts";
@@ -104,7 +106,10 @@ describe.skipIf(missing !== undefined)(
         async (_title, commands, joining) => {
           await startCluster(commands);
           expect(etcdctl(program("etcdctl"), running, "put", "before", "v")).toBe("OK\n");
-          const [clientPort, peerPort] = await freePorts(2);
+          // Held until the member is launched: while it is taken in, many connections come and go that could take it.
+          const held = createServer().listen(0, "127.0.0.1");
+          await once(held, "listening");
+          const { port: peerPort } = held.address() as AddressInfo;
           const peerUrl = `https://127.0.0.1:${peerPort}`;
           // A member is taken in when the others have been connected for five seconds.
           const adding = [...identity, "member", "add", "m2", `--peer-urls=${peerUrl}`];
@@ -113,6 +118,8 @@ describe.skipIf(missing !== undefined)(
             expect(performance.now()).toBeLessThan(deadline);
           }
           const urls = running.map((member, index) => `m${index}=https://127.0.0.1:${member.peerPort}`);
+          const [clientPort] = await freePorts(1);
+          await new Promise((resolve) => held.close(resolve));
           const joined = await TlsMember.launch({
             folder,
             command: joining,
