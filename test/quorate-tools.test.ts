@@ -83,7 +83,7 @@ test("defrag follows its rule, and a dry run does nothing", () => {
   expect(dry.stdout).not.toContain("Finished");
   const done = run("quorate", "defrag", "--defrag-rule=dbSize > 0");
   expect(done.stdout).toMatch(
-    /Finished defragmenting etcd member\[.*\]\. took .*\nThe defragmentation is successful\.\n$/,
+    /Finished defragmenting etcd member\[.*\]\. took .*\nendpoint: .*\nThe defragmentation is successful\.\n$/,
   );
   const wrong = run("quorate", "defrag", "--defrag-rule=dbSize");
   expect(wrong).toMatchObject({ code: 128, stderr: 'Error: the rule "dbSize" is a number, not true or false\n' });

@@ -4,23 +4,15 @@
  */
 import { formatDuration } from "../../../base/duration.ts";
 import { methods } from "../../../client/methods.ts";
-import { type AlarmMember, AlarmRequest_AlarmAction, AlarmType } from "../../../wire/gen/etcdserverpb/rpc.ts";
 import { clusterFlag } from "../../etcdctl/commands/endpoint.ts";
 import { type Context, openContext, request } from "../../etcdctl/connect.ts";
 import type { Command, Invocation } from "../../shared/command.ts";
 import { CommandFailure, ExitCode, messageOf } from "../../shared/failure.ts";
+import type { FlagSet } from "../../shared/flags.ts";
 import { hex } from "../../shared/go-number.ts";
-import { parseRule, type Rule, type RuleVariables } from "./rule.ts";
-
-/** What one endpoint says of itself. */
-interface MemberStatus {
-  readonly endpoint: string;
-  readonly memberId: bigint;
-  readonly leader: bigint;
-  readonly variables: RuleVariables;
-}
-
-type Print = (line: string) => void;
+import { disarm } from "./disarm.ts";
+import { checkHealth, isLeader, isLocalhost, type MemberStatus, type Print, statusOf } from "./members.ts";
+import { parseRule, type Rule } from "./rule.ts";
 
 export const defragCommand: Command = {
   name: "defrag",
@@ -54,6 +46,19 @@ export const defragCommand: Command = {
       initial: 0,
       usage: "pause between two members",
     },
+    { name: "exclude-localhost", type: "bool", initial: false, usage: "leave out localhost and loopback addresses" },
+    {
+      name: "skip-healthcheck-cluster-endpoints",
+      type: "bool",
+      initial: false,
+      usage: "check the health of the endpoints given alone, not of all members",
+    },
+    {
+      name: "move-leader",
+      type: "bool",
+      initial: false,
+      usage: "hand over the leadership before the leader is defragmented",
+    },
     {
       name: "auto-disalarm",
       type: "bool",
@@ -84,19 +89,25 @@ async function run(invocation: Invocation): Promise<void> {
   }
   const context = await openContext(invocation);
   print("Performing health check.");
-  await checkHealth(context, print);
+  const excludeLocalhost = flags.bool("exclude-localhost");
+  await checkHealth(context, { onlyGiven: flags.bool("skip-healthcheck-cluster-endpoints"), excludeLocalhost }, print);
   const quota = Number(flags.integer("etcd-storage-quota-bytes"));
   print("Getting members status");
-  const members = await statuses(context, context.endpoints, quota, print);
+  const members: MemberStatus[] = [];
+  for (const endpoint of context.endpoints) {
+    if (excludeLocalhost && isLocalhost(endpoint)) continue;
+    const member = await statusOf(context, endpoint, quota, print);
+    if (!member.isLearner) members.push(member);
+  }
   // The leader stands still only once, at the end: the others are dense by then should it lose its place.
-  const isLeader = ({ memberId, leader }: MemberStatus): boolean => memberId === leader;
   const ordered = [...members.filter((member) => !isLeader(member)), ...members.filter(isLeader)];
+  const endpoints = ordered.map(({ endpoint }) => endpoint);
   if (flags.bool("compaction") && !flags.bool("dry-run")) await compact(context, print);
-  print(
-    `${ordered.length} endpoint(s) need to be defragmented: [${ordered.map(({ endpoint }) => endpoint).join(" ")}]`,
-  );
-  const failures = await defragmentAll(invocation, context, ordered, rule, print);
-  if (flags.bool("auto-disalarm") && !flags.bool("dry-run")) await disarm(context, quota, threshold, print);
+  print(`${endpoints.length} endpoint(s) need to be defragmented: [${endpoints.join(" ")}]`);
+  const failures = await defragmentAll({ flags, context, endpoints, rule, quota, print });
+  if (flags.bool("auto-disalarm") && !flags.bool("dry-run")) {
+    await disarm(context, { endpoints: context.endpoints, quota, threshold }, print);
+  }
   if (failures > 0) throw new CommandFailure(ExitCode.Error, `${failures} endpoint(s) failed to be defragmented.`);
   print("The defragmentation is successful.");
 }
@@ -116,66 +127,6 @@ function ruleOf(text: string, print: Print): Rule | undefined {
   }
 }
 
-/** Of all members of the cluster, whichever are to be defragmented. An alarm for lack of space is no reason to stop. */
-async function checkHealth({ connect, timeoutMs }: Context, print: Print): Promise<void> {
-  const client = await connect();
-  const { members } = await request(client.call(methods.memberList, { linearizable: true }, { timeoutMs }));
-  const { alarms } = await request(client.call(methods.alarm, { action: AlarmRequest_AlarmAction.GET }, { timeoutMs }));
-  client.close();
-  let sick = alarms.filter(({ alarm }) => alarm !== AlarmType.NOSPACE).length;
-  for (const endpoint of members.flatMap(({ clientURLs }) => clientURLs.slice(0, 1))) {
-    const member = await connect([endpoint]);
-    const { clock } = member.channel;
-    const start = clock.monotonic();
-    let error = "";
-    try {
-      await member.call(methods.range, { key: Buffer.from("health") }, { timeoutMs });
-    } catch (cause) {
-      error = messageOf(cause);
-      sick++;
-    }
-    member.close();
-    const took = formatDuration(clock.monotonic() - start);
-    print(`endpoint: ${endpoint}, health: ${error === ""}, took: ${took}, error: ${error}`);
-  }
-  if (sick > 0) throw new CommandFailure(ExitCode.Error, "the cluster is not healthy; nothing was defragmented");
-}
-
-async function statuses(
-  { connect, timeoutMs }: Context,
-  endpoints: readonly string[],
-  quota: number,
-  print: Print,
-): Promise<MemberStatus[]> {
-  const found: MemberStatus[] = [];
-  for (const endpoint of endpoints) {
-    const client = await connect([endpoint]);
-    const status = await request(
-      client.call(methods.status, {}, { timeoutMs }),
-      ExitCode.Error,
-      (message) => `cannot get the status of ${endpoint}: ${message}`,
-    );
-    client.close();
-    const dbSize = Number(status.dbSize);
-    const dbSizeInUse = Number(status.dbSizeInUse);
-    const dbQuota = Number(status.dbSizeQuota) > 0 ? Number(status.dbSizeQuota) : quota;
-    const variables = {
-      dbSize,
-      dbSizeInUse,
-      dbSizeFree: dbSize - dbSizeInUse,
-      dbQuota,
-      dbQuotaUsage: dbSize / dbQuota,
-    };
-    const memberId = status.header?.memberId ?? 0n;
-    print(
-      `endpoint: ${endpoint}, dbSize: ${dbSize}, dbSizeInUse: ${dbSizeInUse}, memberId: ${hex(memberId)}, ` +
-        `leader: ${hex(status.leader)}`,
-    );
-    found.push({ endpoint, memberId, leader: status.leader, variables });
-  }
-  return found;
-}
-
 async function compact({ connect, timeoutMs }: Context, print: Print): Promise<void> {
   const client = await connect();
   const { header } = await request(client.call(methods.range, { key: Buffer.from("health") }, { timeoutMs }));
@@ -185,62 +136,79 @@ async function compact({ connect, timeoutMs }: Context, print: Print): Promise<v
   client.close();
 }
 
+interface Work {
+  readonly flags: FlagSet;
+  readonly context: Context;
+  readonly endpoints: readonly string[];
+  readonly rule: Rule | undefined;
+  readonly quota: number;
+  readonly print: Print;
+}
+
 /** @returns how many failed. */
-async function defragmentAll(
-  { flags }: Invocation,
-  { connect }: Context,
-  members: readonly MemberStatus[],
-  rule: Rule | undefined,
-  print: Print,
-): Promise<number> {
+async function defragmentAll(work: Work): Promise<number> {
+  const { flags, endpoints, print } = work;
   let failures = 0;
-  for (const [index, { endpoint, variables }] of members.entries()) {
-    print(`${flags.bool("dry-run") ? "[Dry run] " : ""}Defragmenting endpoint: ${endpoint}`);
-    if (rule !== undefined && !rule(variables)) {
-      print(`Evaluation result is false, so skipping endpoint: ${endpoint}`);
-      continue;
-    }
-    if (flags.bool("dry-run")) continue;
-    const client = await connect([endpoint]);
-    const { clock } = client.channel;
-    const start = clock.monotonic();
-    const took = (): string => formatDuration(clock.monotonic() - start);
+  for (const [index, endpoint] of endpoints.entries()) {
+    let isDone = false;
     try {
-      // A large file takes as long as it takes: no time limit.
-      await client.call(methods.defragment, {});
-      print(`Finished defragmenting etcd member[${endpoint}]. took ${took()}`);
+      isDone = await defragmentOne(work, endpoint);
     } catch (error) {
       failures++;
-      print(`Failed to defragment etcd member[${endpoint}]. took ${took()}. (${messageOf(error)})`);
+      print(`Failed to defragment etcd member[${endpoint}]. (${messageOf(error)})`);
       if (!flags.bool("continue-on-error")) return failures;
-    } finally {
-      client.close();
     }
-    const pauseMs = flags.duration("wait-between-defrags");
-    if (pauseMs > 0 && index + 1 < members.length) {
-      await new Promise<void>((resolve) => void clock.setTimer(resolve, pauseMs));
-    }
+    if (isDone && index + 1 < endpoints.length) await pause(flags);
   }
   return failures;
 }
 
-async function disarm(context: Context, quota: number, threshold: number, print: Print): Promise<void> {
-  const client = await context.connect();
-  const { alarms } = await request(client.call(methods.alarm, { action: AlarmRequest_AlarmAction.GET }));
-  const full: AlarmMember[] = alarms.filter(({ alarm }) => alarm === AlarmType.NOSPACE);
-  if (full.length > 0) {
-    const members = await statuses(context, context.endpoints, quota, print);
-    const over = members.find(({ variables }) => variables.dbQuotaUsage >= threshold);
-    if (over !== undefined) {
-      const usage = over.variables.dbQuotaUsage.toFixed(2);
-      print(`Skipping disalarm because ${over.endpoint} uses ${usage} of its quota, the threshold is ${threshold}`);
-    } else {
-      for (const { memberID } of full) {
-        const fields = { action: AlarmRequest_AlarmAction.DEACTIVATE, memberID, alarm: AlarmType.NOSPACE };
-        await request(client.call(methods.alarm, fields));
-        print(`Successfully disalarmed NOSPACE alarm of member ${hex(memberID)}`);
-      }
-    }
+/** @returns whether it was done, and not left alone. @throws {Error} */
+async function defragmentOne({ flags, context, rule, quota, print }: Work, endpoint: string): Promise<boolean> {
+  // Asked again: another member's turn may have taken long.
+  const member = await statusOf(context, endpoint, quota, print);
+  if (rule !== undefined && !rule(member.variables)) {
+    print(`Evaluation result is false, so skipping endpoint: ${endpoint}`);
+    return false;
   }
-  client.close();
+  if (flags.bool("dry-run")) {
+    print(`[Dry run] Defragmenting endpoint: ${endpoint}`);
+    return false;
+  }
+  if (flags.bool("move-leader") && isLeader(member)) await handOver(context, member, print);
+  print(`Defragmenting endpoint: ${endpoint}`);
+  const client = await context.connect([endpoint]);
+  try {
+    const { clock } = client.channel;
+    const start = clock.monotonic();
+    // A large file takes as long as it takes: no time limit.
+    await client.call(methods.defragment, {});
+    print(`Finished defragmenting etcd member[${endpoint}]. took ${formatDuration(clock.monotonic() - start)}`);
+  } finally {
+    client.close();
+  }
+  await statusOf(context, endpoint, quota, print);
+  return true;
+}
+
+/** To any voter that is not the leader; by then all of them have been defragmented. */
+async function handOver({ connect, timeoutMs }: Context, leader: MemberStatus, print: Print): Promise<void> {
+  const client = await connect([leader.endpoint]);
+  try {
+    const { members } = await client.call(methods.memberList, { linearizable: true }, { timeoutMs });
+    const next = members.find(({ ID, isLearner }) => ID !== leader.memberId && !isLearner);
+    if (next === undefined) {
+      print("Skip moving leader as there is only one member in the cluster");
+      return;
+    }
+    print(`Transferring the leadership from ${hex(leader.memberId)} to ${hex(next.ID)}`);
+    await client.call(methods.moveLeader, { targetID: next.ID }, { timeoutMs });
+  } finally {
+    client.close();
+  }
+}
+
+async function pause(flags: FlagSet): Promise<void> {
+  const pauseMs = flags.duration("wait-between-defrags");
+  if (pauseMs > 0) await new Promise((resolve) => void setTimeout(resolve, pauseMs));
 }

@@ -18,6 +18,7 @@ test.each([
   ["dbSizeFree >= dbSize / 2", member(100, 50), true],
   ["!(dbSizeFree > 1) == true", member(100, 100), true],
   ["1 + 2 * 3 == 7 && 10 - 2 - 3 == 5 && 7 % 4 == 3 && -2 < 1", member(0, 0), true],
+  ["7 / 2 == 3 && 7.0 / 2 == 3.5 && dbSize / 2 == 3.5", member(7, 7), true],
   ["true || dbSize / 0 > 1 && false", member(1, 1), true],
 ])("%s", (text, variables, expected) => {
   expect(parseRule(text)(variables)).toBe(expected);

@@ -10,7 +10,7 @@
  *     product = unary { ("*" | "/" | "%") unary }
  *     unary   = { "!" | "-" } ( number | variable | "true" | "false" | "(" or ")" )
  *
- * Numbers are floating point. A rule must be true or false, not a number; that is found before it is used.
+ * Numbers without a point are whole, and `7 / 2` of such is 3; sizes and the usage are not. A rule must be true or false, not a number; that is found before it is used.
  */
 
 /** What a rule may ask of a member; sizes in bytes. */
@@ -27,7 +27,12 @@ export interface RuleVariables {
 export type Rule = (variables: RuleVariables) => boolean;
 
 type Value = number | boolean;
-type Expression = { readonly type: "number" | "boolean"; readonly evaluate: (variables: RuleVariables) => Value };
+interface Expression {
+  readonly type: "number" | "boolean";
+  /** Made of whole numbers alone. */
+  readonly isWhole?: boolean;
+  readonly evaluate: (variables: RuleVariables) => Value;
+}
 
 const variableNames: readonly (keyof RuleVariables)[] = [
   "dbSize",
@@ -94,7 +99,7 @@ class Parser {
       }
       if (token === "-") {
         const operand = expectType(this.#unary(), "number", "-");
-        return { type: "number", evaluate: (variables) => -Number(operand.evaluate(variables)) };
+        return { ...operand, evaluate: (variables) => -Number(operand.evaluate(variables)) };
       }
       if (token === "(") {
         const inner = this.#binary(0);
@@ -124,7 +129,7 @@ function operandOf(token: string | undefined): Expression {
   if (token === undefined) throw new Error("the rule ends too early");
   if (/^[0-9]/.test(token)) {
     const number = Number(token);
-    return { type: "number", evaluate: () => number };
+    return { type: "number", isWhole: !token.includes("."), evaluate: () => number };
   }
   if (token === "true" || token === "false") return { type: "boolean", evaluate: () => token === "true" };
   const name = variableNames.find((known) => known === token);
@@ -159,11 +164,18 @@ function combine(operator: string, left: Expression, right: Expression): Express
     };
   }
   const [a, b] = [left, right].map((side) => expectType(side, "number", operator));
-  const compute = operations[operator];
-  return {
-    type: ["<", "<=", ">", ">="].includes(operator) ? "boolean" : "number",
-    evaluate: (variables) => compute(Number(a.evaluate(variables)), Number(b.evaluate(variables))),
-  };
+  const isWhole = a.isWhole === true && b.isWhole === true;
+  const compute = isWhole && operator === "/" ? divideWhole : operations[operator];
+  const evaluate = (variables: RuleVariables): Value =>
+    compute(Number(a.evaluate(variables)), Number(b.evaluate(variables)));
+  return ["<", "<=", ">", ">="].includes(operator)
+    ? { type: "boolean", evaluate }
+    : { type: "number", isWhole, evaluate };
+}
+
+function divideWhole(a: number, b: number): number {
+  if (b === 0) throw new Error("the rule divides by zero");
+  return Math.trunc(a / b);
 }
 
 const operations: Readonly<Record<string, (a: number, b: number) => Value>> = {
