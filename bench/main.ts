@@ -3,7 +3,10 @@
  * the same load generator. Prints a table with the ratio of the medians.
  *
  *     npm run bench -- [--quick] [--seconds N] [--rounds N] [--only put,range,...] [--streams 1,100] [--capacity KEYS]
- *                      [--go PATH] [--folder DIR] [--json FILE] [--contender ours|go]
+ *                      [--go PATH] [--folder DIR] [--json FILE] [--contender ours|go] [--connections N|each] [--split] [--tls]
+ *
+ * --connections each gives every stream a connection of its own; --split puts HTTP on another listener, which makes Go's gRPC
+ * faster; --tls does both servers' gRPC under TLS, and implies --split.
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
@@ -12,7 +15,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Job, Result } from "./load.ts";
 import { printCapacity, printTable, type CapacityRow, type Row } from "./report.ts";
-import { delaySyncs, RunningServer, type Contender } from "./servers.ts";
+import { delaySyncs, makeCertificate, RunningServer, type Contender, type Doors } from "./servers.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -27,6 +30,9 @@ const { values: options } = parseArgs({
     folder: { type: "string", default: tmpdir() },
     json: { type: "string" },
     contender: { type: "string" },
+    connections: { type: "string", default: "10" },
+    split: { type: "boolean", default: false },
+    tls: { type: "boolean", default: false },
     root: { type: "string", default: process.cwd() },
   },
 });
@@ -36,6 +42,9 @@ const rounds = Number(options.rounds ?? (options.quick ? 1 : 3));
 const keys = Number(options.keys);
 const streamCounts = options.streams.split(",").map(Number);
 const folder = join(options.folder, "quorate-bench");
+mkdirSync(folder, { recursive: true });
+const tls = options.tls ? makeCertificate(folder) : undefined;
+const doors: Doors = { tls, isSplit: options.split || options.tls };
 
 interface Scenario {
   readonly name: string;
@@ -104,7 +113,8 @@ async function measure(
     operation: scenario.operation,
     port: server.port,
     streams,
-    connections: Math.min(10, streams),
+    connections: options.connections === "each" ? streams : Math.min(Number(options.connections), streams),
+    caFile: tls?.cert,
     seconds,
     keys,
     ...(scenario.limit === undefined ? {} : { limit: scenario.limit }),
@@ -124,11 +134,19 @@ async function compare(): Promise<Row[]> {
   for (let round = 1; round <= rounds; round++) {
     const order = round % 2 === 1 ? contenders() : contenders().reverse();
     for (const contender of order) {
-      const server = await RunningServer.start(contender, folder);
+      const server = await RunningServer.start(contender, folder, doors);
       console.log(
         `round ${round}/${rounds}, ${contender.name}: ready in ${Math.round(server.startMs)} ms, loading ${keys} keys`,
       );
-      await drive({ operation: "load", port: server.port, streams: 200, connections: 10, seconds: 0, keys });
+      await drive({
+        operation: "load",
+        port: server.port,
+        caFile: tls?.cert,
+        streams: 200,
+        connections: 10,
+        seconds: 0,
+        keys,
+      });
       for (const scenario of scenarios) {
         if (chosen !== undefined && !chosen.has(scenario.name)) continue;
         for (const streams of scenario.streams) {
@@ -153,11 +171,12 @@ async function compare(): Promise<Row[]> {
 async function capacity(count: number): Promise<CapacityRow[]> {
   const rows: CapacityRow[] = [];
   for (const contender of contenders()) {
-    const server = await RunningServer.start(contender, folder);
+    const server = await RunningServer.start(contender, folder, doors);
     console.log(`capacity, ${contender.name}: loading ${count} keys`);
     const loaded = await drive({
       operation: "load",
       port: server.port,
+      caFile: tls?.cert,
       streams: 500,
       connections: 10,
       seconds: 0,
@@ -166,7 +185,7 @@ async function capacity(count: number): Promise<CapacityRow[]> {
     await new Promise((resolve) => setTimeout(resolve, 3000));
     const memory = server.memory();
     await server.stop({ keep: true });
-    const again = await RunningServer.start(contender, folder, server.folder);
+    const again = await RunningServer.start(contender, folder, doors, server.folder);
     const rssAfterStart = again.memory().now;
     const slow = await slowList(again);
     rows.push({
@@ -190,7 +209,15 @@ async function slowList(server: RunningServer): Promise<{ rss: number; seconds: 
   const before = server.memory().now;
   let highest = before;
   const sampler = setInterval(() => (highest = Math.max(highest, server.memory().now)), 50);
-  const job: Job = { operation: "slow-list", port: server.port, streams: 1, connections: 1, seconds: 300, keys: 0 };
+  const job: Job = {
+    operation: "slow-list",
+    port: server.port,
+    caFile: tls?.cert,
+    streams: 1,
+    connections: 1,
+    seconds: 300,
+    keys: 0,
+  };
   const result = await drive(job).finally(() => clearInterval(sampler));
   console.log(`  slow list: ${Math.round(result.count / 2 ** 20)} MB in ${result.seconds.toFixed(1)} s`);
   return { rss: highest - before, seconds: result.seconds };
@@ -203,7 +230,6 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.exit(1);
   });
 }
-mkdirSync(folder, { recursive: true });
 if (options.capacity === undefined) {
   const rows = await compare();
   printTable(rows);

@@ -6,10 +6,12 @@ import { FieldKind } from "../src/http2/header-field.ts";
 import type { HeaderList } from "../src/http2/hpack-decoder.ts";
 import { Http2Stream } from "../src/http2/stream.ts";
 import { NodeClock } from "../src/platform/node/clock.ts";
+import { createStderrLogger } from "../src/platform/node/stderr-logger.ts";
 import { NodeNetwork } from "../src/platform/node/network.ts";
 
 export const clock = new NodeClock();
 const network = new NodeNetwork();
+const log = createStderrLogger("error");
 
 /** Called with the message of a unary answer; the bytes are the caller's. */
 export type Answered = (message: Uint8Array) => void;
@@ -24,8 +26,11 @@ export class RawClient {
     this.#authority = authority;
   }
 
-  static async connect(port: number): Promise<RawClient> {
-    const connection = await network.connect({ host: "127.0.0.1", port });
+  /** @param caFile - the server's certificate when it speaks TLS. */
+  static async connect(port: number, caFile?: string): Promise<RawClient> {
+    const tls =
+      caFile === undefined ? undefined : { caFile, serverName: "127.0.0.1", verifiesServer: true, alpn: ["h2"], log };
+    const connection = await network.connect({ host: "127.0.0.1", port }, { tls });
     return new RawClient(new Http2Client(connection, { clock }), `127.0.0.1:${port}`);
   }
 

@@ -1,5 +1,5 @@
 /** The two servers under test: start, readiness, what they cost, stop. Both get the same flags and an empty directory. */
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -13,22 +13,43 @@ export interface Contender {
 const clockTicksPerSecond = 100;
 const readyTimeoutMs = 120_000;
 
+/** How the load reaches the servers. */
+export interface Doors {
+  /** gRPC under TLS, with this certificate; its own CA. */
+  readonly tls?: TlsFiles | undefined;
+  /** HTTP on a listener of its own, which lets Go serve gRPC with its own HTTP/2 and not net/http's. */
+  readonly isSplit: boolean;
+}
+
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
 export class RunningServer {
   readonly port: number;
   readonly #process: ChildProcess;
   readonly #folder: string;
+  readonly #metricsPort: number;
 
-  private constructor(process: ChildProcess, port: number, folder: string) {
+  private constructor(process: ChildProcess, port: number, metricsPort: number, folder: string) {
     this.#process = process;
     this.port = port;
+    this.#metricsPort = metricsPort;
     this.#folder = folder;
   }
 
   /** @param base - folder for data directories; `keep` reuses one. */
-  static async start(contender: Contender, base: string, keep?: string): Promise<RunningServer & { startMs: number }> {
+  static async start(
+    contender: Contender,
+    base: string,
+    { tls, isSplit }: Doors,
+    keep?: string,
+  ): Promise<RunningServer & { startMs: number }> {
     const folder = keep ?? mkdtempSync(join(base, `bench-${contender.name}-`));
-    const [client, peer] = await freePorts(2);
-    const url = `http://127.0.0.1:${client}`;
+    const [client, peer, http, metrics] = await freePorts(4);
+    const scheme = tls === undefined ? "http" : "https";
+    const url = `${scheme}://127.0.0.1:${client}`;
     const peerUrl = `http://127.0.0.1:${peer}`;
     const started = performance.now();
     const child = spawn(
@@ -51,6 +72,10 @@ export class RunningServer {
         String(16 * 1024 ** 3),
         "--log-level",
         "error",
+        "--listen-metrics-urls",
+        `http://127.0.0.1:${metrics}`,
+        ...(isSplit ? ["--listen-client-http-urls", `${scheme}://127.0.0.1:${http}`] : []),
+        ...(tls === undefined ? [] : ["--cert-file", tls.cert, "--key-file", tls.key]),
       ],
       // Go's gRPC complains about connections that the load generator drops when it ends.
       { stdio: "ignore" },
@@ -58,7 +83,7 @@ export class RunningServer {
     const abandon = (): void => void child.kill("SIGKILL");
     process.once("exit", abandon);
     child.once("exit", () => process.off("exit", abandon));
-    const server = new RunningServer(child, client, folder);
+    const server = new RunningServer(child, client, metrics, folder);
     await server.#ready();
     return Object.assign(server, { startMs: performance.now() - started });
   }
@@ -95,12 +120,23 @@ export class RunningServer {
     const deadline = performance.now() + readyTimeoutMs;
     while (performance.now() < deadline) {
       if (this.#process.exitCode !== null) throw new Error(`the server ended with ${this.#process.exitCode}`);
-      const response = await fetch(`http://127.0.0.1:${this.port}/health`).catch(() => undefined);
+      const response = await fetch(`http://127.0.0.1:${this.#metricsPort}/health`).catch(() => undefined);
       if (response?.ok) return;
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     throw new Error("the server did not become ready");
   }
+}
+
+/** A certificate for 127.0.0.1 that is its own authority, ECDSA P-256. */
+export function makeCertificate(folder: string): TlsFiles {
+  const files = { cert: join(folder, "cert.pem"), key: join(folder, "key.pem") };
+  const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  const subject = ["-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "30"];
+  execFileSync("openssl", ["req", "-x509", ...kind, ...subject, "-keyout", files.key, "-out", files.cert], {
+    stdio: "ignore",
+  });
+  return files;
 }
 
 async function freePorts(count: number): Promise<number[]> {

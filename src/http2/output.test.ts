@@ -4,7 +4,7 @@ import { BufferPool, FlushQueue, Output, outputBufferSize } from "./output.ts";
 
 /** A socket whose buffer is never full: the system takes every write at once. */
 class EagerSocket {
-  readonly waitingBytes = 0;
+  waitingBytes = 0;
   readonly written: Buffer[] = [];
 
   write(bytes: Uint8Array): boolean {
@@ -36,4 +36,41 @@ test("megabytes of one turn reach a socket that takes everything at once, in ord
   const all = Buffer.concat(socket.written);
   expect(all.length).toBe(size * count);
   for (let index = 0; index < count; index++) expect(all[index * size]).toBe(index & 0xff);
+});
+
+/** A socket that takes nothing before the write returns, as one under TLS, and is never full. */
+class LateSocket extends EagerSocket {
+  override write(bytes: Uint8Array): boolean {
+    this.waitingBytes += bytes.length;
+    return super.write(bytes);
+  }
+}
+
+class CountingPool extends BufferPool {
+  lent = 0;
+
+  override take(): Uint8Array {
+    this.lent++;
+    return super.take();
+  }
+
+  override give(buffer: Uint8Array): void {
+    this.lent--;
+    super.give(buffer);
+  }
+}
+
+test("a socket that takes everything a little later gets its buffers back to the pool, however much is sent", async () => {
+  const socket = new LateSocket();
+  const pool = new CountingPool();
+  const output = new Output(socket as unknown as Connection, pool, new FlushQueue());
+  for (let index = 0; index < 1000; index++) {
+    output.reserve(10_000);
+    output.position += 10_000;
+    await Promise.resolve();
+    expect(socket.waitingBytes).toBe(10_000);
+    socket.waitingBytes = 0;
+    output.emptied();
+    expect(pool.lent).toBe(0);
+  }
 });

@@ -122,6 +122,11 @@ export class Output {
   /** The socket took everything it had refused before. */
   drained(): void {
     this.blocked = false;
+    this.emptied();
+  }
+
+  /** The socket holds nothing any more. */
+  emptied(): void {
     if (this.#full.length === 0 && this.#connection.waitingBytes === 0) this.#release();
   }
 

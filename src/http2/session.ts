@@ -174,6 +174,7 @@ export class Http2Session {
       data: (chunk) => this.receive(chunk),
       end: () => this.destroy(),
       drained: () => this.#drained(),
+      emptied: () => this.output.emptied(),
       closed: (error) => this.#connectionClosed(error),
     });
     if (firstBytes.length > 0) this.receive(firstBytes);

@@ -73,6 +73,11 @@ export interface ConnectionHandlers {
   end(): void;
   /** `waitingBytes` fell to zero after `write` returned false. */
   drained(): void;
+  /**
+   * `waitingBytes` fell to zero, whatever `write` returned. Connections that hand nothing to the system within `write`
+   * (TLS) say so each time; others need not.
+   */
+  emptied?(): void;
   /** Exactly once, last. */
   closed(error: NetworkError | undefined): void;
 }

@@ -106,6 +106,36 @@ describe.skipIf(certificatesMissing !== undefined)(
       expect(identities).toEqual([{ verified: true, commonName: "client", alpn: "h2" }]);
     });
 
+    test("both ends hear when what they wrote has been taken, also when `write` never said that it is too much", async () => {
+      const { listener } = await listen();
+      const { cert: certFile, key: keyFile } = client;
+      const tls = {
+        caFile: authority.cert,
+        serverName: "localhost",
+        verifiesServer: true,
+        alpn: ["h2"],
+        log,
+        certFile,
+        keyFile,
+      };
+      const connection = await network.connect(listener.address, { timeoutMs: 20_000, tls });
+      for (let round = 0; round < 3; round++) {
+        const emptied = new Promise<number>((resolve) => {
+          connection.setHandlers({
+            data() {},
+            end() {},
+            drained() {},
+            emptied: () => resolve(connection.waitingBytes),
+            closed: () => resolve(-1),
+          });
+        });
+        expect(connection.write(Buffer.from("ping"))).toBe(true);
+        expect(connection.waitingBytes).toBeGreaterThan(0);
+        expect(await emptied).toBe(0);
+      }
+      connection.destroy();
+    });
+
     test("who can do HTTP/1.1 as well gets it, and without an offer there is no agreement", async () => {
       const { listener, identities } = await listen();
       await ping(listener, client, { alpn: ["h2", "http/1.1"] });

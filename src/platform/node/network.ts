@@ -232,7 +232,9 @@ class NodeConnection implements Connection {
   write(bytes: Uint8Array): boolean {
     const socket = this.#socket;
     if (socket.destroyed || socket.writableEnded) return true; // `closed` tells the owner; nothing will drain
-    socket.write(bytes);
+    // Under TLS nothing is taken before this returns: whoever lent the bytes must hear of it.
+    if (this.tls === undefined) socket.write(bytes);
+    else socket.write(bytes, this.#onWritten);
     if (socket.writableLength <= WAITING_BYTES_HIGH) return true;
     this.#full = true;
     return false;
@@ -345,6 +347,10 @@ class NodeConnection implements Connection {
 
   readonly #onError = (error: Error): void => {
     this.#error = networkError(error);
+  };
+
+  readonly #onWritten = (error?: Error | null): void => {
+    if ((error === undefined || error === null) && this.#socket.writableLength === 0) this.#handlers?.emptied?.();
   };
 
   readonly #freePlace = (): void => this.#places?.free();
