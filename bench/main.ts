@@ -134,7 +134,7 @@ async function compare(): Promise<Row[]> {
   for (let round = 1; round <= rounds; round++) {
     const order = round % 2 === 1 ? contenders() : contenders().reverse();
     for (const contender of order) {
-      const server = await RunningServer.start(contender, folder, doors);
+      const server = await RunningServer.start(contender, folder, undefined, doors);
       console.log(
         `round ${round}/${rounds}, ${contender.name}: ready in ${Math.round(server.startMs)} ms, loading ${keys} keys`,
       );
@@ -171,7 +171,7 @@ async function compare(): Promise<Row[]> {
 async function capacity(count: number): Promise<CapacityRow[]> {
   const rows: CapacityRow[] = [];
   for (const contender of contenders()) {
-    const server = await RunningServer.start(contender, folder, doors);
+    const server = await RunningServer.start(contender, folder, undefined, doors);
     console.log(`capacity, ${contender.name}: loading ${count} keys`);
     const loaded = await drive({
       operation: "load",
@@ -185,7 +185,7 @@ async function capacity(count: number): Promise<CapacityRow[]> {
     await new Promise((resolve) => setTimeout(resolve, 3000));
     const memory = server.memory();
     await server.stop({ keep: true });
-    const again = await RunningServer.start(contender, folder, doors, server.folder);
+    const again = await RunningServer.start(contender, folder, server.folder, doors);
     const rssAfterStart = again.memory().now;
     const slow = await slowList(again);
     rows.push({

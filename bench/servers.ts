@@ -43,8 +43,8 @@ export class RunningServer {
   static async start(
     contender: Contender,
     base: string,
-    { tls, isSplit }: Doors,
     keep?: string,
+    { tls, isSplit }: Doors = { isSplit: false },
   ): Promise<RunningServer & { startMs: number }> {
     const folder = keep ?? mkdtempSync(join(base, `bench-${contender.name}-`));
     const [client, peer, http, metrics] = await freePorts(4);
