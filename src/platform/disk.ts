@@ -53,6 +53,8 @@ export interface DiskFile {
   /** Takes an exclusive advisory lock (flock) without waiting; false when another process holds it. Released by `close`. */
   tryLock(): boolean;
   close(): void;
+  /** As `close`, without waiting for the system: for a file without a name, whose blocks are given back now. */
+  release(): void;
 }
 
 /** An operating-system error of a disk call; `code` is the system's (`ENOSPC`, `EIO`, ...). */

@@ -9,8 +9,10 @@ import type { Clock, Timer } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Backend } from "../storage/backend/backend.ts";
 
-/** Keys or rows looked at in one turn: about a millisecond. */
-const UNITS_PER_SLICE = 1_000;
+/** How long a slice may hold the loop; the next one looks at fewer keys or rows when it was longer, at more when shorter. */
+const SLICE_MS = 2;
+const UNITS_PER_SLICE_MIN = 32;
+const UNITS_PER_SLICE_MAX = 2_000;
 
 /** How long compactions hold the loop, and take as a whole, in milliseconds as etcd measures them. */
 export class CompactionMetrics {
@@ -36,6 +38,7 @@ export class CompactionLoop {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #pauseMs: number;
+  #unitsPerSlice = 256;
   #isScheduled = false;
   #isStopped = false;
   #timer: Timer | undefined;
@@ -90,14 +93,21 @@ export class CompactionLoop {
     const { isCompactingIndex, pendingCompactions } = this.#store;
     const startedMs = this.#clock.monotonic();
     if (pendingCompactions > 0) this.#startedMs ??= startedMs;
-    const result = this.#store.stepCompaction(UNITS_PER_SLICE);
+    const result = this.#store.stepCompaction(this.#unitsPerSlice);
     if (pendingCompactions === 0) return result;
     const endedMs = this.#clock.monotonic();
+    this.#adapt(endedMs - startedMs);
     (isCompactingIndex ? this.metrics.indexPauseMs : this.metrics.rowsPauseMs).observe(endedMs - startedMs);
     if (this.#store.pendingCompactions === 0) {
       this.metrics.totalMs.observe(endedMs - (this.#startedMs ?? startedMs));
       this.#startedMs = undefined;
     }
     return result;
+  }
+
+  /** Rows are of any size, and what is not in the cache is read. */
+  #adapt(tookMs: number): void {
+    if (tookMs > SLICE_MS) this.#unitsPerSlice = Math.max(this.#unitsPerSlice >>> 1, UNITS_PER_SLICE_MIN);
+    else if (tookMs < SLICE_MS / 2) this.#unitsPerSlice = Math.min(this.#unitsPerSlice * 2, UNITS_PER_SLICE_MAX);
   }
 }

@@ -155,6 +155,10 @@ export class RecordedFile implements DiskFile {
     return true;
   }
 
+  release(): void {
+    this.close();
+  }
+
   close(): void {
     // Contents stay for the next open.
   }

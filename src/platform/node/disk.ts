@@ -176,6 +176,14 @@ class NodeFile implements DiskFile {
     translate(this.path, () => fs.closeSync(this.#descriptor));
   }
 
+  release(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    fs.close(this.#descriptor, (error) => {
+      if (error !== null && error !== undefined) this.#log.warn("failed to close a file", { path: this.path, error });
+    });
+  }
+
   /** A write may take only a part (a signal, a nearly full disk): the rest follows until an error says why not. */
   #write(source: Uint8Array, offset: number, position: number, done: Done): void {
     if (offset === source.length) {

@@ -257,6 +257,10 @@ class VirtualFile implements DiskFile {
     return true;
   }
 
+  release(): void {
+    this.close();
+  }
+
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;

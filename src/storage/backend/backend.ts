@@ -373,7 +373,7 @@ export class Backend implements BackendReader {
       this.#current = new Stage();
       this.#sealed = [];
       this.#reader = this.#newReader();
-      old.close();
+      old.retire();
       replaced(prepared);
     } finally {
       this.#defragmenting = false;
@@ -399,7 +399,7 @@ export class Backend implements BackendReader {
       this.#tree = new TreeReader(copied.peek());
       this.#reader = this.#newReader();
       // Views pinned before still read the old file; it goes when the last of them is released.
-      old.close();
+      old.retire();
     } finally {
       this.#defragmenting = false;
       this.#continue();
@@ -570,7 +570,7 @@ export class Backend implements BackendReader {
     try {
       await failAt(defragBeforeCopy, temporary);
       await failAt(defragdbFail, temporary);
-      await copyDatabase(this.#db, copy, new LoopPace(this.#clock));
+      await copyDatabase(this.#db, copy, new LoopPace(this.#clock), this.#options.noSync !== true);
       if (this.#options.noSync !== true) await copy.startSyncing();
       await failAt(defragBeforeRename, temporary);
     } catch (error) {

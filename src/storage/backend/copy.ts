@@ -66,9 +66,16 @@ export function snapshotImage(db: BoltDb): SnapshotImage {
 const rowsPerCommit = 10_000;
 const bytesPerCommit = 32 << 20;
 const rowsPerAppend = 256;
+const bytesPerAppend = 128 << 10;
+/** Written at most before it is synced: one sync of all at the end would make those of the log wait. */
+const bytesPerSync = 32 << 20;
 
-/** Copies all buckets of `from` into the empty database `to`, in order and densely. */
-export async function copyDatabase(from: BoltDb, to: BoltDb, pace: Pace): Promise<void> {
+/**
+ * Copies all buckets of `from` into the empty database `to`, in order and densely.
+ *
+ * @param syncs - whether it is synced on the way; the end is the caller's in any case.
+ */
+export async function copyDatabase(from: BoltDb, to: BoltDb, pace: Pace, syncs: boolean): Promise<void> {
   const source = from.begin(false);
   try {
     const names: Uint8Array[] = [];
@@ -77,30 +84,39 @@ export async function copyDatabase(from: BoltDb, to: BoltDb, pace: Pace): Promis
     for (const name of names) {
       const bucket = source.bucket(name);
       assert(bucket !== undefined, "defragment: the root bucket holds only buckets");
-      await copyBucket(bucket, to, name, pace);
+      await copyBucket(bucket, to, { name, pace, syncs });
     }
   } finally {
     source.rollback();
   }
 }
 
-async function copyBucket(source: TreeBucket, to: BoltDb, name: Uint8Array, pace: Pace): Promise<void> {
+async function copyBucket(
+  source: TreeBucket,
+  to: BoltDb,
+  { name, pace, syncs }: { readonly name: Uint8Array; readonly pace: Pace; readonly syncs: boolean },
+): Promise<void> {
   const cursor = source.cursor();
   cursor.first();
+  let unsynced = 0;
   do {
     const tx = to.begin(true);
     try {
-      await copyRows(source, cursor, tx.root.createBucket(name), pace);
+      unsynced += await copyRows(source, cursor, tx.root.createBucket(name), pace);
       await tx.commit(pace);
     } finally {
       // Without effect after the commit.
       tx.rollback();
     }
+    if (syncs && unsynced >= bytesPerSync) {
+      await to.sync();
+      unsynced = 0;
+    }
   } while (cursor.valid);
 }
 
-/** Copies as much as goes into one transaction. */
-async function copyRows(source: TreeBucket, cursor: Cursor, target: TreeBucket, pace: Pace): Promise<void> {
+/** Copies as much as goes into one transaction. @returns the bytes of it. */
+async function copyRows(source: TreeBucket, cursor: Cursor, target: TreeBucket, pace: Pace): Promise<number> {
   target.sequence = source.sequence;
   target.fillPercent = sequentialFill;
   let keys: Uint8Array[] = [];
@@ -111,17 +127,20 @@ async function copyRows(source: TreeBucket, cursor: Cursor, target: TreeBucket, 
     value: (index) => values[index],
   });
   let bytes = 0;
+  let appended = 0;
   for (let rows = 0; cursor.valid && rows < rowsPerCommit && bytes < bytesPerCommit; rows++) {
     assert(!cursor.isBucket, "defragment: etcd's buckets hold no buckets");
     keys.push(cursor.key);
     values.push(cursor.value);
     bytes += cursor.value.length;
     cursor.next();
-    if (keys.length < rowsPerAppend) continue;
+    if (keys.length < rowsPerAppend && bytes - appended < bytesPerAppend) continue;
     appender.append(0, keys.length);
+    appended = bytes;
     keys = [];
     values = [];
     if (pace.due()) await pace.turn();
   }
   appender.append(0, keys.length);
+  return bytes;
 }

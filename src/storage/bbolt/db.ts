@@ -62,6 +62,7 @@ export class BoltDb {
   #broken: unknown;
   #closed = false;
   #closeWhenIdle = false;
+  #isRetired = false;
   #freeAfterCommit = 0;
 
   private constructor(file: DiskFile, path: string, options: BoltOptions, meta: Meta) {
@@ -167,8 +168,13 @@ export class BoltDb {
    * Makes everything durable that a database opened with `noSync` wrote, and syncs every commit from now on.
    */
   async startSyncing(): Promise<void> {
-    await this.#file.sync();
+    await this.sync();
     this.#host.syncs = true;
+  }
+
+  /** Makes durable what was written so far; with `noSync` nothing else does. */
+  sync(): Promise<void> {
+    return this.#file.sync();
   }
 
   /** Closes the file once no transaction is open any more. */
@@ -177,11 +183,18 @@ export class BoltDb {
     this.#closeIfIdle();
   }
 
+  /** As {@link close}, of a file that another one has replaced: giving back its blocks may take long, nobody waits for it. */
+  retire(): void {
+    this.#isRetired = true;
+    this.close();
+  }
+
   #closeIfIdle(): void {
     if (this.#closed || !this.#closeWhenIdle || this.#writing || this.#host.freelist.readerCount > 0) return;
     this.#closed = true;
     this.#cache.clear();
-    this.#file.close();
+    if (this.#isRetired) this.#file.release();
+    else this.#file.close();
   }
 
   #createHost(meta: Meta): MutableHost {
