@@ -25,6 +25,7 @@ import { CorruptionCheck, hashKv } from "./corruption-check.ts";
 import { LeaderRequests } from "./leader-requests.ts";
 import { LeaderTransfer } from "./leader-transfer.ts";
 import { MemberChanges } from "./member-changes.ts";
+import type { RenewCallback } from "./lease-loop.ts";
 import type { ProposalCallback, ReadCallback } from "./member.ts";
 import { Peers, peerDialTimeoutMs } from "./peers.ts";
 import { SnapshotInstall } from "./snapshot-install.ts";
@@ -44,6 +45,8 @@ export interface ClusterSideParts {
   readonly schedule: () => void;
   readonly isStopping: () => boolean;
   readonly readIndex: (callback: ReadCallback) => void;
+  /** For another member. @see LeaseLoop.renewForOther */
+  readonly renewLease: (id: bigint, callback: RenewCallback) => void;
   readonly proposeConfChange: (change: Omit<ConfChange, "id">, callback: ProposalCallback) => void;
   /** The state has become that of a received snapshot. */
   readonly onInstalled: (index: number, revisionBefore: number) => void;
@@ -224,7 +227,7 @@ export class ClusterSide {
 
   #services(): PeerServices {
     const { bootstrapped, log, state, platform } = this.#parts;
-    const { membership, lessor } = state;
+    const { membership } = state;
     return {
       clusterId: bootstrapped.clusterId,
       log,
@@ -243,12 +246,12 @@ export class ClusterSide {
         await this.changes.promoteHere(id);
         return membership.members();
       },
-      renewLease: async (id) => {
-        await this.#confirmRead();
-        if (!lessor.isPrimary) throw new EtcdError("notPrimaryLessor");
-        const renewed = lessor.renew(id, platform.clock.monotonic());
-        if (renewed === "expired") throw new EtcdError("leaseNotFound");
-        return renewed.ttlSeconds;
+      renewLease: (id) => {
+        return new Promise<number>((resolve, reject) => {
+          this.#parts.renewLease(id, (error, ttlSeconds) =>
+            error === undefined ? resolve(ttlSeconds) : reject(error),
+          );
+        });
       },
       leaseTimeToLive: (id, withKeys) =>
         this.#leaseTimeToLiveHere(id, withKeys, platform.failpoints?.beforeLookupWhenForwardLeaseTimeToLive),

@@ -220,6 +220,7 @@ export class EtcdMember implements Member {
       schedule: () => this.#loop.schedule(),
       isStopping: () => this.#state === "stopping",
       readIndex: this.readIndex.bind(this),
+      renewLease: (id, callback) => this.#background.leases.renewForOther(id, callback),
       proposeConfChange: (change, callback) => this.#proposeConfChange(change, callback),
       onInstalled: (index, revisionBefore) => this.#onInstalled(index, revisionBefore),
     });

@@ -155,6 +155,21 @@ test("a primary that cannot make sure that it leads does not renew", async () =>
   expect([passedOn.outcome, forwarded]).toEqual([77, [1n]]);
 });
 
+test("for another member a renewal is made here or refused, and waits for a revocation as well", () => {
+  const outcomes: (string | number)[] = [];
+  const renewForOther = (): void => loop.renewForOther(1n, (error, ttl) => outcomes.push(error?.reason ?? ttl));
+  grant(1n, 2);
+  renewForOther();
+  lessor.promote(0, clock.monotonic());
+  renewForOther();
+  clock.advance(2_500);
+  renewForOther();
+  expect([outcomes, forwarded]).toEqual([["notPrimaryLessor", 2], []]);
+  applyRevoke(proposed[0]);
+  clock.advance(0);
+  expect(outcomes).toEqual(["notPrimaryLessor", 2, "leaseNotFound"]);
+});
+
 test("long leases are checkpointed, and a renewal takes the checkpoint back first", () => {
   lessor.promote(0, clock.monotonic());
   grant(1n, 1_000);
@@ -162,6 +177,13 @@ test("long leases are checkpointed, and a renewal takes the checkpoint back firs
   expect(proposed.map(({ kind }) => kind)).toEqual(["leaseCheckpoint"]);
   expect(LeaseCheckpointRequest.decode(proposed[0].request).checkpoints).toEqual([{ ID: 1n, remainingTTL: 700n }]);
   lessor.checkpoint(1n, 700, clock.monotonic());
-  renew(1n);
+  const renewed = renew(1n);
   expect(LeaseCheckpointRequest.decode(proposed[1].request).checkpoints).toEqual([{ ID: 1n, remainingTTL: 0n }]);
+  expect(renewed.outcome).toBeUndefined();
+  lessor.checkpoint(1n, 0, clock.monotonic());
+  proposed[1].callback(undefined, undefined);
+  expect(renewed.outcome).toBe(1_000);
+  expect(lessor.remainingSeconds(1n, clock.monotonic())).toBe(1_000);
+  expect(renew(1n).outcome).toBe(1_000);
+  expect(proposed).toHaveLength(2);
 });

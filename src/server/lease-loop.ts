@@ -23,6 +23,13 @@ const CHECKPOINTS_PER_ENTRY = 1_000;
 
 export type RenewCallback = (error: EtcdError | undefined, ttlSeconds: number) => void;
 
+interface Renewal {
+  readonly id: bigint;
+  readonly callback: RenewCallback;
+  /** Another member is the primary, or has become it. */
+  readonly elsewhere: () => void;
+}
+
 export interface LeaseLoopParts {
   readonly lessor: Lessor;
   readonly clock: Clock;
@@ -68,29 +75,51 @@ export class LeaseLoop {
 
   /** @see Member.renewLease */
   renew(id: bigint, callback: RenewCallback): void {
+    this.#renew({ id, callback, elsewhere: () => void this.#forward(id, callback) });
+  }
+
+  /** For another member, which takes this one for the primary. Also `notPrimaryLessor`: it looks for the right one. */
+  renewForOther(id: bigint, callback: RenewCallback): void {
+    this.#renew({ id, callback, elsewhere: () => callback(new EtcdError("notPrimaryLessor"), 0) });
+  }
+
+  #renew(renewal: Renewal): void {
     const { lessor, readIndex } = this.#parts;
+    const { callback, elsewhere } = renewal;
     if (this.#isStopped) return callback(new EtcdError("stopped"), 0);
-    if (!lessor.isPrimary) return void this.#forward(id, callback);
+    if (!lessor.isPrimary) return elsewhere();
     // A primary that was cut off or stopped does not know yet that another one counts the time of its leases.
     readIndex((error) => {
       if (this.#isStopped) return callback(new EtcdError("stopped"), 0);
-      if (!lessor.isPrimary) return void this.#forward(id, callback);
+      if (!lessor.isPrimary) return elsewhere();
       if (error !== undefined) return callback(new EtcdError("notPrimaryLessor", { cause: error }), 0);
-      this.#renewAsLeader(id, callback);
+      this.#renewAsLeader(renewal);
     });
   }
 
-  #renewAsLeader(id: bigint, callback: RenewCallback): void {
-    const { lessor, clock } = this.#parts;
-    const known = lessor.lookup(id);
+  #renewAsLeader(renewal: Renewal): void {
+    const { id, callback, elsewhere } = renewal;
+    const known = this.#parts.lessor.lookup(id);
     if (known === undefined) return callback(new EtcdError("leaseNotFound"), 0);
     this.#parts.failpoints.beforeCheckpointInLeaseRenew?.hit();
-    // What is left counts from the last checkpoint; a renewal puts the whole time back, for the next leader as well.
-    if (this.#parts.checkpoints && known.remainingTtlSeconds > 0) this.#checkpoint([{ ID: id, remainingTTL: 0n }]);
+    if (known.remainingTtlSeconds === 0 || !this.#parts.checkpoints) return this.#renewInMemory(renewal);
+    // A renewal gives what was left at the last checkpoint. To give the whole time, here and under the next leader, the
+    // checkpoint is taken back first.
+    this.#proposeCheckpoints([{ ID: id, remainingTTL: 0n }], (error) => {
+      if (error !== undefined) return callback(error, 0);
+      if (!this.#parts.lessor.isPrimary) return elsewhere();
+      this.#renewInMemory(renewal);
+    });
+  }
+
+  #renewInMemory(renewal: Renewal): void {
+    const { lessor, clock } = this.#parts;
+    const { id, callback } = renewal;
+    if (lessor.lookup(id) === undefined) return callback(new EtcdError("leaseNotFound"), 0);
     const renewed = lessor.renew(id, clock.monotonic());
     if (renewed !== "expired") return callback(undefined, renewed.ttlSeconds);
     const waiting = this.#waitingForRevoke.get(id) ?? [];
-    waiting.push(() => this.renew(id, callback));
+    waiting.push(() => this.#renew(renewal));
     this.#waitingForRevoke.set(id, waiting);
   }
 
@@ -135,7 +164,13 @@ export class LeaseLoop {
       this.#toRevoke = expired;
       this.#revokeMore();
       if (checkpoints.length > 0) {
-        this.#checkpoint(checkpoints.map((due) => ({ ID: due.id, remainingTTL: BigInt(due.remainingTtlSeconds) })));
+        const due = checkpoints.map(({ id, remainingTtlSeconds }) => ({
+          ID: id,
+          remainingTTL: BigInt(remainingTtlSeconds),
+        }));
+        this.#proposeCheckpoints(due, (failure) => {
+          if (failure !== undefined) log.debug("failed to checkpoint leases", { error: failure });
+        });
       }
     });
   }
@@ -157,9 +192,7 @@ export class LeaseLoop {
     }
   }
 
-  #checkpoint(checkpoints: LeaseCheckpointRequest["checkpoints"]): void {
-    this.#parts.propose("leaseCheckpoint", LeaseCheckpointRequest.encode({ checkpoints }).finish(), (error) => {
-      if (error !== undefined) this.#parts.log.debug("failed to checkpoint leases", { error });
-    });
+  #proposeCheckpoints(checkpoints: LeaseCheckpointRequest["checkpoints"], callback: ProposalCallback): void {
+    this.#parts.propose("leaseCheckpoint", LeaseCheckpointRequest.encode({ checkpoints }).finish(), callback);
   }
 }

@@ -1,13 +1,13 @@
 /**
  * Data directories of a cluster of etcd 3.5.30 (test/fixtures/cluster-dirs), one member far behind the others in one of
- * them: ours start on all three and show what etcd showed. Members know each other by the recorded peer URLs, so these
- * ports are the recorded ones.
+ * them: ours start on all three and show what etcd showed. Members know each other by the peer URLs in their data, so these
+ * ports are the recorded ones; whoever has one of them just now is waited for.
  */
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { methods } from "../../src/client/methods.ts";
 import { withClient } from "../support/client.ts";
-import { ClusterMember } from "../support/cluster.ts";
+import { ClusterMember, eventually } from "../support/cluster.ts";
 import { fixtureText, removeDirectory, temporaryDirectory, unpackFixture } from "../support/fixture.ts";
 import { freePorts, patienceMs, program, ServerProcess } from "../support/process.ts";
 
@@ -46,7 +46,7 @@ async function start(
   const member = new ClusterMember(name, { client, peer: Number(new URL(peerUrl).port) }, join(work, name));
   members.push(member);
   const catchUp = value("experimental-snapshot-catchup-entries");
-  member.process = await ServerProcess.launch({
+  const options = {
     command: program("etcd"),
     dataDir: member.dataDir,
     ports: member.ports,
@@ -57,6 +57,11 @@ async function start(
       ...(catchUp === undefined ? [] : [`--snapshot-catchup-entries=${catchUp}`]),
       ...more,
     ],
+  };
+  await eventually(`${name} has its ports`, async () => {
+    member.process = await ServerProcess.launch(options);
+    await Promise.race([member.process.waitForLine("starting an etcd server"), member.process.exit()]);
+    if (member.process.lines.some((line) => line.includes("address already in use"))) throw new Error("not yet");
   });
   return member;
 }
