@@ -18,7 +18,8 @@ export interface Job {
     | "load"
     | "range-under-writes"
     | "slow-list";
-  readonly port: number;
+  /** Of the member, or of all members of a cluster, its leader first: connections go to them in turn. */
+  readonly ports: readonly number[];
   /** The server speaks TLS, and its certificate is this file. */
   readonly caFile?: string | undefined;
   readonly streams: number;
@@ -96,8 +97,9 @@ function sleep(seconds: number): Promise<void> {
 
 const random = (below: number): number => Math.floor(Math.random() * below);
 
-async function connect({ port, connections, caFile }: Job): Promise<RawClient[]> {
-  return Promise.all(Array.from({ length: connections }, () => RawClient.connect(port, caFile)));
+async function connect({ ports, connections, caFile }: Job): Promise<RawClient[]> {
+  const port = (index: number): number => ports[index % ports.length];
+  return Promise.all(Array.from({ length: connections }, (_, index) => RawClient.connect(port(index), caFile)));
 }
 
 function pool(count: number, make: (index: number) => Uint8Array): Uint8Array[] {
@@ -153,7 +155,7 @@ async function watch(job: Job): Promise<Result> {
       .sendMessage(requests.watch(key), false);
   }
   await created;
-  const putter = await RawClient.connect(job.port, job.caFile);
+  const putter = await RawClient.connect(job.ports[0], job.caFile);
   const body = requests.put(key);
   const loops = new Loops();
   loops.start(1, (_slot, done) => {
@@ -244,7 +246,7 @@ async function rangeUnderWrites(job: Job): Promise<Result> {
 /** One list of everything, taken at a tenth of what a local network carries; `count` is bytes. */
 async function slowList(job: Job): Promise<Result> {
   const bytesPerSecond = 32 << 20;
-  const client = await RawClient.connect(job.port, job.caFile);
+  const client = await RawClient.connect(job.ports[0], job.caFile);
   const started = clock.monotonic();
   const stream = client.slowUnary(kv("Range"), requests.list(requests.keyOf(0), 0), bytesPerSecond);
   while (!stream.isComplete && clock.monotonic() - started < job.seconds * 1000) await sleep(0.05);

@@ -4,9 +4,12 @@
  *
  *     npm run bench -- [--quick] [--seconds N] [--rounds N] [--only put,range,...] [--streams 1,100] [--capacity KEYS]
  *                      [--go PATH] [--folder DIR] [--json FILE] [--contender ours|go] [--connections N|each] [--split] [--tls]
+ *                      [--members N]
  *
  * --connections each gives every stream a connection of its own; --split puts HTTP on another listener, which makes Go's gRPC
- * faster; --tls does both servers' gRPC under TLS, and implies --split.
+ * faster; --tls does both servers' gRPC under TLS, and implies --split. With
+ * --members 3 both are clusters on this machine: connections go to all members in turn, the first one to the leader; CPU is
+ * that of all members together, memory that of the largest. Then the leader is killed a few times.
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
@@ -14,7 +17,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Job, Result } from "./load.ts";
-import { printCapacity, printTable, type CapacityRow, type Row } from "./report.ts";
+import { RunningCluster } from "./cluster.ts";
+import { printCapacity, printFailOvers, printTable, type CapacityRow, type Row } from "./report.ts";
 import { delaySyncs, makeCertificate, RunningServer, type Contender, type Doors } from "./servers.ts";
 
 const { values: options } = parseArgs({
@@ -26,6 +30,7 @@ const { values: options } = parseArgs({
     streams: { type: "string", default: "1,10,100,1000" },
     keys: { type: "string", default: "100000" },
     capacity: { type: "string" },
+    members: { type: "string", default: "1" },
     go: { type: "string" },
     folder: { type: "string", default: tmpdir() },
     json: { type: "string" },
@@ -40,6 +45,10 @@ const { values: options } = parseArgs({
 const seconds = Number(options.seconds ?? (options.quick ? 1 : 3));
 const rounds = Number(options.rounds ?? (options.quick ? 1 : 3));
 const keys = Number(options.keys);
+const memberCount = Number(options.members);
+if (memberCount > 1 && options.tls) throw new Error("--members and --tls do not go together");
+/** Kills of the leader in a round. */
+const killsPerRound = 3;
 const streamCounts = options.streams.split(",").map(Number);
 const folder = join(options.folder, "quorate-bench");
 mkdirSync(folder, { recursive: true });
@@ -99,11 +108,16 @@ function drive(job: Job): Promise<Result> {
 }
 
 async function measure(
-  server: RunningServer,
+  server: RunningServer | RunningCluster,
   scenario: Scenario,
   streams: number,
 ): Promise<Row["runs"][number] | undefined> {
-  const delayed = scenario.syncDelayMs === undefined ? undefined : await delaySyncs(server.pid, scenario.syncDelayMs);
+  // A delay is for one process.
+  if (scenario.syncDelayMs !== undefined && server instanceof RunningCluster) return undefined;
+  const delayed =
+    scenario.syncDelayMs === undefined || server instanceof RunningCluster
+      ? undefined
+      : await delaySyncs(server.pid, scenario.syncDelayMs);
   if (scenario.syncDelayMs !== undefined && delayed === undefined) {
     console.log("  slow-sync left out: strace is not here or may not trace");
     return undefined;
@@ -111,7 +125,7 @@ async function measure(
   const cpuBefore = server.cpuSeconds();
   const job: Job = {
     operation: scenario.operation,
-    port: server.port,
+    ports: server.ports,
     streams,
     connections: options.connections === "each" ? streams : Math.min(Number(options.connections), streams),
     caFile: tls?.cert,
@@ -129,18 +143,26 @@ async function measure(
 
 /** By scenario and streams, as far as the run has come. */
 const measured = new Map<string, Row>();
+/** Milliseconds from the kill of a leader to the next acknowledged write, by contender. */
+const failOvers = new Map<string, number[]>();
+
+function start(contender: Contender): Promise<(RunningServer & { startMs: number }) | RunningCluster> {
+  return memberCount === 1
+    ? RunningServer.start(contender, folder, undefined, doors)
+    : RunningCluster.start(contender, folder, memberCount, doors);
+}
 
 async function compare(): Promise<Row[]> {
   for (let round = 1; round <= rounds; round++) {
     const order = round % 2 === 1 ? contenders() : contenders().reverse();
     for (const contender of order) {
-      const server = await RunningServer.start(contender, folder, undefined, doors);
+      const server = await start(contender);
       console.log(
         `round ${round}/${rounds}, ${contender.name}: ready in ${Math.round(server.startMs)} ms, loading ${keys} keys`,
       );
       await drive({
         operation: "load",
-        port: server.port,
+        ports: server.ports,
         caFile: tls?.cert,
         streams: 200,
         connections: 10,
@@ -161,6 +183,11 @@ async function compare(): Promise<Row[]> {
           );
         }
       }
+      if (server instanceof RunningCluster) {
+        const times = failOvers.get(contender.name) ?? [];
+        for (let kill = 0; kill < killsPerRound; kill++) times.push(await server.failOver());
+        failOvers.set(contender.name, times);
+      }
       await server.stop();
     }
   }
@@ -175,7 +202,7 @@ async function capacity(count: number): Promise<CapacityRow[]> {
     console.log(`capacity, ${contender.name}: loading ${count} keys`);
     const loaded = await drive({
       operation: "load",
-      port: server.port,
+      ports: server.ports,
       caFile: tls?.cert,
       streams: 500,
       connections: 10,
@@ -211,7 +238,7 @@ async function slowList(server: RunningServer): Promise<{ rss: number; seconds: 
   const sampler = setInterval(() => (highest = Math.max(highest, server.memory().now)), 50);
   const job: Job = {
     operation: "slow-list",
-    port: server.port,
+    ports: server.ports,
     caFile: tls?.cert,
     streams: 1,
     connections: 1,
@@ -227,12 +254,14 @@ async function slowList(server: RunningServer): Promise<{ rss: number; seconds: 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => {
     printTable([...measured.values()]);
+    printFailOvers(failOvers);
     process.exit(1);
   });
 }
 if (options.capacity === undefined) {
   const rows = await compare();
   printTable(rows);
+  printFailOvers(failOvers);
   if (options.json !== undefined) writeFileSync(options.json, JSON.stringify(rows, null, 1));
 } else {
   printCapacity(await capacity(Number(options.capacity)));

@@ -107,6 +107,20 @@ export function printCapacity(rows: readonly CapacityRow[]): void {
   ]);
 }
 
+/** @param times - milliseconds from the kill of the leader to the next acknowledged write, by contender. */
+export function printFailOvers(times: ReadonlyMap<string, readonly number[]>): void {
+  if (times.size === 0) return;
+  print([
+    ["leader killed", "times", "median ms", "most ms"],
+    ...[...times].map(([contender, all]) => [
+      contender,
+      String(all.length),
+      median(all).toFixed(0),
+      Math.max(...all).toFixed(0),
+    ]),
+  ]);
+}
+
 function mebibytes(bytes: number): string {
   return String(Math.round(bytes / 2 ** 20));
 }

@@ -26,6 +26,14 @@ export interface TlsFiles {
   readonly key: string;
 }
 
+/** Where a member listens, and the cluster that it is of. */
+export interface Place {
+  readonly name: string;
+  readonly port: number;
+  readonly peerUrl: string;
+  readonly initialCluster: string;
+}
+
 export class RunningServer {
   readonly port: number;
   readonly #process: ChildProcess;
@@ -39,23 +47,38 @@ export class RunningServer {
     this.#folder = folder;
   }
 
-  /** @param base - folder for data directories; `keep` reuses one. */
+  /** One member alone. @param base - folder for data directories; `keep` reuses one. */
   static async start(
     contender: Contender,
     base: string,
     keep?: string,
-    { tls, isSplit }: Doors = { isSplit: false },
+    doors: Doors = { isSplit: false },
   ): Promise<RunningServer & { startMs: number }> {
     const folder = keep ?? mkdtempSync(join(base, `bench-${contender.name}-`));
-    const [client, peer, http, metrics] = await freePorts(4);
-    const scheme = tls === undefined ? "http" : "https";
-    const url = `${scheme}://127.0.0.1:${client}`;
+    const [port, peer] = await freePorts(2);
     const peerUrl = `http://127.0.0.1:${peer}`;
+    const place = { name: "default", port, peerUrl, initialCluster: `default=${peerUrl}` };
     const started = performance.now();
+    const server = await RunningServer.startAt(contender, folder, place, doors);
+    return Object.assign(server, { startMs: performance.now() - started });
+  }
+
+  /** A member of a cluster; resolves when it serves. @param folder - of its data, empty or its own. */
+  static async startAt(
+    contender: Contender,
+    folder: string,
+    place: Place,
+    { tls, isSplit }: Doors,
+  ): Promise<RunningServer> {
+    const [http, metrics] = await freePorts(2);
+    const scheme = tls === undefined ? "http" : "https";
+    const url = `${scheme}://127.0.0.1:${place.port}`;
     const child = spawn(
       contender.command,
       [
         ...contender.args,
+        "--name",
+        place.name,
         "--data-dir",
         join(folder, "data"),
         "--listen-client-urls",
@@ -63,11 +86,11 @@ export class RunningServer {
         "--advertise-client-urls",
         url,
         "--listen-peer-urls",
-        peerUrl,
+        place.peerUrl,
         "--initial-advertise-peer-urls",
-        peerUrl,
+        place.peerUrl,
         "--initial-cluster",
-        `default=${peerUrl}`,
+        place.initialCluster,
         "--quota-backend-bytes",
         String(16 * 1024 ** 3),
         "--log-level",
@@ -83,9 +106,13 @@ export class RunningServer {
     const abandon = (): void => void child.kill("SIGKILL");
     process.once("exit", abandon);
     child.once("exit", () => process.off("exit", abandon));
-    const server = new RunningServer(child, client, metrics, folder);
+    const server = new RunningServer(child, place.port, metrics, folder);
     await server.#ready();
-    return Object.assign(server, { startMs: performance.now() - started });
+    return server;
+  }
+
+  get ports(): readonly number[] {
+    return [this.port];
   }
 
   get folder(): string {
@@ -109,9 +136,9 @@ export class RunningServer {
     return { now: kib("VmRSS") * 1024, peak: kib("VmHWM") * 1024 };
   }
 
-  async stop({ keep = false } = {}): Promise<void> {
+  async stop({ keep = false, signal = "SIGTERM" }: { keep?: boolean; signal?: NodeJS.Signals } = {}): Promise<void> {
     const over = new Promise((resolve) => this.#process.once("exit", resolve));
-    this.#process.kill("SIGTERM");
+    this.#process.kill(signal);
     await over;
     if (!keep) rmSync(this.#folder, { recursive: true, force: true });
   }
@@ -139,7 +166,7 @@ export function makeCertificate(folder: string): TlsFiles {
   return files;
 }
 
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
   const ports = await Promise.all(
     servers.map(
