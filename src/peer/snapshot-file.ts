@@ -61,13 +61,15 @@ export class SnapshotFile {
   /**
    * Makes all of it durable under its final name. An older file of that name wins: it holds the same state.
    *
-   * @throws {DiskError} by rejection; nothing is left behind.
+   * @param check - throws when it is not a database that can be used.
+   * @throws {DiskError} by rejection, or what `check` threw; nothing is left behind.
    */
-  async finish(index: number): Promise<void> {
+  async finish(index: number, check: (path: string, index: number) => void): Promise<void> {
     try {
       await this.#idle();
       if (this.#error !== undefined) throw this.#error;
       await this.#file.sync();
+      check(this.#file.path, index);
     } catch (error) {
       this.#remove();
       throw error;

@@ -2,7 +2,8 @@
  * Takes a snapshot that a leader posts: the message in front is kept, the database behind it goes to disk as it comes.
  * When that is durable under its name, raft hears of it; the answer tells the leader how it ended.
  *
- * A body that breaks off leaves nothing behind. (What a crash leaves, `tmp*`, is removed at the next start, as in etcd.)
+ * A body that breaks off, or holds no whole database, leaves nothing behind; etcd notices the second when it opens it, and
+ * ends. (What a crash leaves, `tmp*`, is removed at the next start, as in etcd.)
  * Source: etcd rafthttp/http.go, `snapshotHandler`.
  */
 import { copyBytes } from "../base/bytes.ts";
@@ -25,6 +26,8 @@ export interface SnapshotReceiverParts {
   readonly log: Logger;
   readonly localId: bigint;
   readonly directory: string;
+  /** Throws when a received database cannot be used: see {@link PeerTransportOptions}. */
+  readonly checkDatabase: (path: string, index: number) => void;
   readonly metrics: PeerMetrics;
   /** Answers for a refused message itself and returns false. */
   readonly process: (exchange: Exchange, message: Message, dropped: () => void) => boolean;
@@ -132,14 +135,14 @@ export class SnapshotReceiver {
 
   async #end(): Promise<void> {
     if (this.#isOver) return;
-    const { log, platform, fields, process } = this.#parts;
+    const { log, platform, fields, process, checkDatabase } = this.#parts;
     const file = this.#file;
     const message = this.#message;
     if (file === undefined || message === undefined) {
       return this.#refuseFront(this.#front.length === 0 && this.#frontBytes < 0 ? "EOF" : "unexpected EOF");
     }
     try {
-      await file.finish(this.#index);
+      await file.finish(this.#index, checkDatabase);
     } catch (error) {
       return this.#notSaved(error as Error);
     }

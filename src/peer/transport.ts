@@ -36,6 +36,7 @@ export class PeerTransport {
   readonly #local: LocalMember;
   readonly #handlers: PeerHandlers;
   readonly #snapshotDirectory: string;
+  readonly #checkDatabase: (path: string, index: number) => void;
   readonly #dialer: HttpDialer;
   readonly #causes: CauseLog;
   readonly #peers = new Map<bigint, Peer>();
@@ -51,6 +52,7 @@ export class PeerTransport {
     this.#local = options.local;
     this.#handlers = options.handlers;
     this.#snapshotDirectory = options.snapshotDirectory;
+    this.#checkDatabase = options.checkDatabase ?? (() => undefined);
     this.#dialer = new HttpDialer(options);
     this.#causes = new CauseLog(options.platform.clock);
     this.#answerFields = [["X-Etcd-Cluster-Id", formatId(options.local.clusterId)]];
@@ -321,6 +323,7 @@ export class PeerTransport {
         log: this.#log,
         localId: this.#local.memberId,
         directory: this.#snapshotDirectory,
+        checkDatabase: this.#checkDatabase,
         metrics: this.metrics,
         process: this.#process,
         fields: this.#answerFields,

@@ -43,6 +43,11 @@ export interface PeerTransportOptions {
   readonly handlers: PeerHandlers;
   /** Where received databases go: `<data dir>/member/snap`. It exists. */
   readonly snapshotDirectory: string;
+  /**
+   * Looks at a received database before raft hears of it; `index` is the snapshot's. Throws when it is none, or not whole:
+   * then it is refused, and nothing has changed. Default: anything is taken.
+   */
+  readonly checkDatabase?: (path: string, index: number) => void;
   /** etcd: one second more than the election timeout. */
   readonly dialTimeoutMs: number;
   /** Default: plain connections of the platform. */

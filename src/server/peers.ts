@@ -16,6 +16,7 @@ import type { Platform } from "../platform/platform.ts";
 import { type ConfChange, ConfChangeType, type Message, MessageType } from "../wire/raft/types.ts";
 import type { MemberConfig } from "./config.ts";
 import { peerDial } from "./peer-dial.ts";
+import { checkReceivedDatabase } from "./received-database.ts";
 import type { SnapshotSource } from "./snapshot-source.ts";
 
 /** Longest time beyond the election timeout that a connection to a peer may take to open; etcd's. */
@@ -50,6 +51,7 @@ export class Peers {
       },
       handlers,
       snapshotDirectory,
+      checkDatabase: (path, index) => checkReceivedDatabase(platform.disk, path, index),
       dialTimeoutMs: peerDialTimeoutMs(config),
       dial: peerDial(config, platform),
     });
