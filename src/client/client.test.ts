@@ -8,7 +8,7 @@ import { createStderrLogger } from "../platform/node/stderr-logger.ts";
 import { Code } from "../wire/errors.ts";
 import { RangeResponse, ResponseHeader, WatchRequest, WatchResponse } from "../wire/gen/etcdserverpb/rpc.ts";
 import { Client } from "./client.ts";
-import { parseEndpoint } from "./endpoint.ts";
+import { parseEndpoint, usesTls } from "./endpoint.ts";
 import { methods } from "./methods.ts";
 import { Watcher } from "./watcher.ts";
 
@@ -91,6 +91,42 @@ test("a call without any server ends at its deadline, with Go's words, and the l
   });
 });
 
+test("nothing is sent to a server that has not said a word, and its connection is not taken for one that serves", async () => {
+  const received: number[] = [];
+  const silent = await network.listen({ host: "127.0.0.1", port: 0 }, (connection) => {
+    // HTTP/2's preface and the settings come in any case.
+    connection.setHandlers({
+      data: (chunk) => void received.push(chunk.length),
+      end: () => connection.destroy(),
+      drained() {},
+      closed() {},
+    });
+  });
+  closing.push(() => silent.close());
+  const endpoint = "port" in silent.address ? `127.0.0.1:${silent.address.port}` : "";
+  await expect(connect([endpoint]).call(methods.put, { key }, { timeoutMs: 300 })).rejects.toThrow(
+    "context deadline exceeded",
+  );
+  expect(received.reduce((sum, size) => sum + size, 0)).toBeLessThan(128);
+  const answering = await serve((server) => {
+    server.unary(methods.range.path, (call) => call.respond(RangeResponse.encode(RangeResponse.create()).finish()));
+  });
+  const client = connect([endpoint, answering]);
+  for (let count = 0; count < 3; count++) await client.call(methods.range, { key });
+});
+
+test("a server that hangs up before its first word is named in the log", async () => {
+  const rude = await network.listen({ host: "127.0.0.1", port: 0 }, (connection) => {
+    connection.setHandlers({ data: () => connection.end(), end() {}, drained() {}, closed() {} });
+  });
+  closing.push(() => rude.close());
+  const warnings: string[] = [];
+  const endpoint = "port" in rude.address ? `127.0.0.1:${rude.address.port}` : "";
+  const call = connect([endpoint], warnings).call(methods.put, { key }, { timeoutMs: 1000 });
+  await expect(call).rejects.toThrow("context deadline exceeded");
+  expect(warnings.join()).toContain('connection error: desc = \\"error reading server preface: EOF\\"');
+});
+
 test("texts of etcd stand bare, others with their code", async () => {
   const texts = ["etcdserver: key is not provided", "something else"];
   const endpoint = await serve((server) => {
@@ -150,4 +186,25 @@ test("endpoints are read in all of etcd's forms", () => {
   expect(parseEndpoint("https://example.com:1")).toMatchObject({ authority: "example.com:1", tls: "required" });
   expect(parseEndpoint("unixs:///run/e.sock")).toMatchObject({ address: { path: "/run/e.sock" }, tls: "required" });
   expect(parseEndpoint("unix:e.sock")).toMatchObject({ address: { path: "e.sock" }, authority: "e.sock" });
+});
+
+test.each([
+  ["https://a:1", "a"],
+  ["https://[::1]:1", "::1"],
+  ["a:1", "a"],
+  ["unixs://localhost:1", "localhost"],
+  ["unixs:///run/etcd/m0.sock", "m0.sock"],
+])("the server behind %s must be %s", (text, name) => expect(parseEndpoint(text).serverName).toBe(name));
+
+test.each([
+  ["https://a:1", "http://b:1", { without: false, withOption: false }],
+  ["https://a:1", "b:1", { without: true, withOption: true }],
+  ["http://a:1", "b:1", { without: false, withOption: true }],
+  ["a:1", "b:1", { without: false, withOption: true }],
+  ["http://a:1", "https://b:1", { without: true, withOption: true }],
+  ["https://a:1", "unix://b:1", { without: true, withOption: true }],
+])("behind %s, whether %s is reached over TLS without and with a TLS option: %j", (first, text, expected) => {
+  const [one, other] = [parseEndpoint(first), parseEndpoint(text)];
+  expect(usesTls(other, one, false)).toBe(expected.without);
+  expect(usesTls(other, one, true)).toBe(expected.withOption);
 });

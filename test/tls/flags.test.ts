@@ -357,6 +357,37 @@ describe.skipIf(certificatesMissing !== undefined)(title, { timeout: 2 * patienc
     expect(member.lines(warned)).toHaveLength(1);
   });
 
+  test("a configuration file sets TLS as the flags do", async () => {
+    const [clientPort, peerPort] = await freePorts(2);
+    const file = join(folder, "etcd.yaml");
+    const side = (pair: Pair): string =>
+      [
+        `  cert-file: ${pair.cert}`,
+        `  key-file: ${pair.key}`,
+        `  trusted-ca-file: ${authority.cert}`,
+        "  client-cert-auth: true",
+      ].join("\n");
+    const lines = [
+      `data-dir: ${join(folder, `data-${clientPort}`)}`,
+      `listen-client-urls: https://127.0.0.1:${clientPort}`,
+      `advertise-client-urls: https://127.0.0.1:${clientPort}`,
+      `listen-peer-urls: https://127.0.0.1:${peerPort}`,
+      `initial-advertise-peer-urls: https://127.0.0.1:${peerPort}`,
+      `initial-cluster: default=https://127.0.0.1:${peerPort}`,
+      "cipher-suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]",
+      "tls-max-version: TLS1.2",
+      `client-transport-security:\n${side(server)}`,
+      `peer-transport-security:\n${side(server)}`,
+    ];
+    writeFileSync(file, lines.join("\n"));
+    const member = await start([`--config-file=${file}`], { ports: [clientPort, peerPort] });
+    expect(await agreed(member, {})).toBe("TLSv1.2 ECDHE-ECDSA-AES256-GCM-SHA384");
+    expect(getsIn(member, client)).toBe(true);
+    expect(getsIn(member, undefined)).toBe(false);
+    expect(await peerGetsIn(member, client)).toBe(true);
+    expect(await peerGetsIn(member, new CertificateAuthority(folder, "outsider").sign("peer"))).toBe(false);
+  });
+
   test("a key that everybody can read is warned of, once", async () => {
     const key = join(folder, "open.key");
     copyFileSync(server.key, key);
