@@ -4,7 +4,7 @@
  *
  *     npm run bench -- [--quick] [--seconds N] [--rounds N] [--only put,range,...] [--streams 1,100] [--capacity KEYS]
  *                      [--go PATH] [--folder DIR] [--json FILE] [--contender ours|go] [--connections N|each] [--split] [--tls]
- *                      [--members N]
+ *                      [--members N] [--heartbeats KEYS]
  *
  * --connections each gives every stream a connection of its own; --split puts HTTP on another listener, which makes Go's gRPC
  * faster; --tls does both servers' gRPC under TLS, and implies --split. With
@@ -16,6 +16,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { heartbeats } from "./heartbeats.ts";
 import type { Job, Result } from "./load.ts";
 import { RunningCluster } from "./cluster.ts";
 import { printCapacity, printFailOvers, printTable, type CapacityRow, type Row } from "./report.ts";
@@ -31,6 +32,7 @@ const { values: options } = parseArgs({
     keys: { type: "string", default: "100000" },
     capacity: { type: "string" },
     members: { type: "string", default: "1" },
+    heartbeats: { type: "string" },
     go: { type: "string" },
     folder: { type: "string", default: tmpdir() },
     json: { type: "string" },
@@ -258,7 +260,9 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.exit(1);
   });
 }
-if (options.capacity === undefined) {
+if (options.heartbeats !== undefined) {
+  await heartbeats({ root: options.root, folder, keys: Number(options.heartbeats), drive });
+} else if (options.capacity === undefined) {
   const rows = await compare();
   printTable(rows);
   printFailOvers(failOvers);

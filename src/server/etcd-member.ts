@@ -310,6 +310,7 @@ export class EtcdMember implements Member {
       proposalsFailed: this.#proposals.failed,
       slowApplies: this.#slowApplies,
       heartbeatsLate: this.#heartbeats.late,
+      heartbeatGapMs: this.#heartbeats.longestGapMs,
       slowReadIndexes: this.#reads.slow,
       readIndexesFailed: this.#reads.failed,
       leaseExpired: this.#background.leases.expired,

@@ -14,6 +14,7 @@ test("a heartbeat later than two intervals after the last to the same member is 
   expect(watch.late).toBe(0);
   watch.sending([beat(0xan), beat(0xbn)], 350);
   expect(watch.late).toBe(1);
+  expect(watch.longestGapMs).toBe(350);
   expect(lines).toHaveLength(1);
   expect(lines[0]).toMatchObject({
     msg: "leader failed to send out heartbeat on time; took too long, leader is overloaded likely from slow disk",

@@ -13,6 +13,8 @@ const LATE_INTERVALS = 2;
 export class HeartbeatWatch {
   /** Heartbeats that were sent late; only grows. */
   late = 0;
+  /** Longest time between two heartbeats to one member since this one leads; 0 before there were two. */
+  longestGapMs = 0;
   readonly #intervalMs: number;
   readonly #log: Logger;
   /** Member → when the last heartbeat went to it. */
@@ -26,6 +28,7 @@ export class HeartbeatWatch {
   /** Leadership changed: there is nothing to be late for. */
   reset(): void {
     this.#sentMs.clear();
+    this.longestGapMs = 0;
   }
 
   /** Messages are about to leave. */
@@ -39,6 +42,7 @@ export class HeartbeatWatch {
     const expectedMs = LATE_INTERVALS * this.#intervalMs;
     const sinceMs = nowMs - (this.#sentMs.get(to) ?? nowMs);
     this.#sentMs.set(to, nowMs);
+    if (sinceMs > this.longestGapMs) this.longestGapMs = sinceMs;
     if (sinceMs <= expectedMs) return;
     this.late++;
     this.#log.warn(

@@ -64,6 +64,8 @@ export interface MemberCounters {
   readonly slowApplies: number;
   /** Heartbeats that left later than twice their interval after the last. */
   readonly heartbeatsLate: number;
+  /** Gauge: longest time between two heartbeats to one member since this one leads; 0 when it does not. */
+  readonly heartbeatGapMs: number;
   readonly slowReadIndexes: number;
   readonly readIndexesFailed: number;
   readonly leaseExpired: number;

@@ -108,6 +108,14 @@ function registerRaftMetrics(registry: MetricsRegistry, member: Member): void {
   registry.counter("etcd_server_heartbeat_send_failures_total", "Heartbeats sent too late.", () => {
     return member.counters.heartbeatsLate;
   });
+  registry.gauge(
+    "quorate_server_heartbeat_gap_max_seconds",
+    "Longest time between two heartbeats to one member since this one leads.",
+    () => {
+      const { heartbeatGapMs } = member.counters;
+      return heartbeatGapMs === 0 ? [] : [{ value: heartbeatGapMs / 1000 }];
+    },
+  );
   registry.counter(
     "quorate_server_disk_stalls_total",
     "Times the log's disk did not write for an election timeout (noticed), and what this member did as leader.",
