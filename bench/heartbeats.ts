@@ -50,7 +50,7 @@ export async function heartbeats(options: HeartbeatsOptions): Promise<HeartbeatR
       console.log(`  ${name}: longest gap so far ${longestGapMs.toFixed(0)} ms, late ${late}`);
       rows.push({ phase: name, longestGapMs, late });
     };
-    const job = { port, streams: 200, connections: 10, seconds: 0, keys: options.keys };
+    const job = { ports: [port], streams: 200, connections: 10, seconds: 0, keys: options.keys };
     const list = (): Promise<Result> =>
       options.drive({ ...job, operation: "slow-list", streams: 1, connections: 1, seconds: 300 });
     const compact = async (): Promise<string> => {
