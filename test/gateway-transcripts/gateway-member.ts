@@ -38,7 +38,8 @@ export async function startForScene(server: SceneServer, dataDir: string): Promi
   const running = await runMember({ settings, platform, onFatal: fail, onRemoved: () => {} });
   const addressOf = (text: string): string => `http://${lines.find(({ msg }) => msg.startsWith(text))?.["address"]}`;
   const client = addressOf("serving client traffic");
-  return { running, urls: wantsMetrics ? { client, metrics: addressOf("serving metrics") } : { client } };
+  const peer = addressOf("serving peer traffic");
+  return { running, urls: wantsMetrics ? { client, peer, metrics: addressOf("serving metrics") } : { client, peer } };
 }
 
 /** The recorded port of `--listen-metrics-urls` may be in use here. */

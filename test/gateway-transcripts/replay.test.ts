@@ -19,14 +19,26 @@ interface Allowed {
 const version36 = "3.6 tells its own versions and adds that of the storage";
 const metrics36 = "compared name by name with a real 3.6 in metrics.test.ts";
 const redirect36 = "3.6 is built with a Go that redirects with 307, not 301";
+const bearer36 = "since 3.6.13 a token may stand behind `Bearer`";
 const downgrade36 = "3.6 goes down to 3.5 only, and answers CANCEL with OK when nothing is under way";
 
 const allowed: Readonly<Record<string, readonly Allowed[]>> = {
+  auth: [
+    ...[38, 39, 40].map((step) => ({ step, what: ["status", "headers", "body"] as const, because: bearer36 })),
+    { step: 58, what: ["body"], because: bearer36 },
+  ],
+  "peer-pages": [
+    { step: 1, what: ["body"], because: version36 },
+    { step: 6, what: ["headers"], because: version36 },
+    { step: 20, what: ["body"], because: "3.6 adds hash_revision" },
+    { step: 21, what: ["body"], because: "3.6 adds hash_revision" },
+  ],
   errors: [
     { step: 39, what: ["status"], because: redirect36 },
     { step: 49, what: ["status", "body"], because: redirect36 },
   ],
   "cluster-maintenance": [
+    { step: 8, what: ["body"], because: "since 3.6.12 an update does not promote a learner" },
     { step: 16, what: ["body"], because: "3.6 adds dbSizeQuota, downgradeInfo and storageVersion" },
     { step: 17, what: ["body"], because: "3.6 adds hash_revision" },
     { step: 18, what: ["body"], because: "3.6 adds hash_revision" },
@@ -48,13 +60,10 @@ const allowed: Readonly<Record<string, readonly Allowed[]>> = {
 
 /** Steps that wait for a later version of ours, and why. */
 const later: Readonly<Record<string, readonly number[]>> = {
-  // Members can be added, updated and removed once there are clusters.
-  "cluster-maintenance": [3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
   // Profiles of the Go runtime: --enable-pprof is refused with a reason.
   "gateway-off": [4],
 };
 
-/** Whole scenes that wait: `auth` for users and roles, `peer-pages` for clusters. */
 const scenes = [
   "kv",
   "lease",
@@ -65,6 +74,8 @@ const scenes = [
   "host-cors",
   "pages",
   "gateway-off",
+  "auth",
+  "peer-pages",
 ];
 
 const cleanups: (() => Promise<void> | void)[] = [];

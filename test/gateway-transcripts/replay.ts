@@ -17,7 +17,10 @@ export interface Difference {
 /** Where the server under test listens. */
 export interface Urls {
   readonly client: string;
+  readonly peer: string;
   readonly metrics?: string;
+  /** Of `--listen-client-http-urls`. */
+  readonly http?: string;
 }
 
 interface Answer {
@@ -186,17 +189,20 @@ class Replay {
   }
 
   #send(step: Step): ClientRequest {
-    const base = step.port === "metrics" ? (this.#urls.metrics ?? "") : this.#urls.client;
+    const base = this.#urls[step.port ?? "client"] ?? "";
     const { hostname, port } = new URL(base);
+    const body = this.#bodyOf(step);
+    // Node says nothing of a body that comes with a GET, which some of the peers' pages want.
+    const length = body === undefined || step.method !== "GET" ? {} : { "Content-Length": body.length };
     const sent = request({
       hostname,
       port,
       path: step.path,
       method: step.method,
-      headers: this.#filledHeaders(step),
+      headers: { ...length, ...this.#filledHeaders(step) },
       agent: false,
     });
-    sent.end(this.#bodyOf(step));
+    sent.end(body);
     return sent;
   }
 
@@ -342,7 +348,8 @@ function sortedChecks(text: string): string {
 function normalized(value: unknown, step: Step, name = ""): unknown {
   if (Array.isArray(value)) {
     const items = value.map((item) => normalized(item, step));
-    return name === "members" || name === "leases" ? sortedById(items) : items;
+    if (name === "members") return sortedByUrl(items);
+    return name === "leases" ? sortedById(items) : items;
   }
   if (typeof value !== "object" || value === null) return value;
   const entries = Object.entries(value)
@@ -360,6 +367,12 @@ function isVolatile(key: string, step: Step): boolean {
 function sortedById(items: unknown[]): unknown[] {
   const idOf = (item: unknown): bigint => BigInt((item as { ID?: string }).ID ?? 0);
   return items.sort((one, other) => (idOf(one) < idOf(other) ? -1 : 1));
+}
+
+/** Members come in the order of their ids, and that of a new one is chance. */
+function sortedByUrl(items: unknown[]): unknown[] {
+  const urlOf = (item: unknown): string => String((item as { peerURLs?: string[] }).peerURLs);
+  return items.sort((one, other) => (urlOf(one) < urlOf(other) ? -1 : 1));
 }
 
 /** Blobs of a snapshot, the last of which is the SHA-256 of the others. */

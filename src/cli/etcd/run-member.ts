@@ -31,7 +31,7 @@ import { doorPlaces } from "./connection-limits.ts";
 import { discoveryOf } from "./discovery-settings.ts";
 import { gates, type GateName } from "./feature-gates.ts";
 import { ListenError, Listeners } from "./listeners.ts";
-import { warnOfReadableKeys } from "./key-permissions.ts";
+import { warnOfReadableTokenKey } from "./key-permissions.ts";
 import { asError } from "./process-exit.ts";
 import type { Settings } from "./settings.ts";
 import { isSecureUrl, memberTls, type MemberTls } from "./tls-settings.ts";
@@ -69,7 +69,7 @@ export async function runMember({ settings, platform, onFatal, onRemoved }: RunO
   const { values } = settings;
   const log = platform.log.withCaller("cli/etcd/run-member.ts");
   announceDataDirectory(settings, platform, log);
-  warnOfReadableKeys(values, platform.disk, log);
+  warnOfReadableTokenKey(values, platform.disk, log);
   const doors = new Doors(platform, log);
   try {
     const tls = await memberTls(values, platform, log);
