@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { redactArguments } from "../../base/redact.ts";
 import type { Failpoints } from "../../base/failpoints.ts";
 import { DiscoveryError } from "../../discovery/registry.ts";
+import { DiskError } from "../../platform/disk.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { createNodePlatform, createStderrLogger, failpointsOfProcess } from "../../platform/node/index.ts";
 import { FileUrlError } from "./config-file.ts";
@@ -33,7 +34,7 @@ async function main(args: readonly string[]): Promise<void> {
   const failpoints = readFailpoints(log);
   const platform = createNodePlatform({ log, ...(failpoints === undefined ? {} : { failpoints: failpoints.slots }) });
   const fail = (error: Error): void => {
-    log.fatal("the member stops: what it was told to keep could not be kept", { error });
+    log.fatal("the member stops: what it was told to keep could not be kept", { error, ...adviceFor(error) });
     process.exit(exitCodes.failed);
   };
   let running: RunningMember | undefined;
@@ -56,9 +57,15 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
+/** What an operator can do about it, where that is known. */
+function adviceFor(error: Error): { advice?: string } {
+  if (!(error instanceof DiskError) || !["ENOSPC", "EDQUOT"].includes(error.code)) return {};
+  return { advice: "free space on the file system, then start the member again; what was acknowledged is safe" };
+}
+
 function reportFailedStart(log: Logger, { values }: Settings, error: Error): void {
   if (!(error instanceof DiscoveryError)) {
-    log.fatal("discovery failed", { error });
+    log.fatal("discovery failed", { error, ...adviceFor(error) });
     return;
   }
   const token = values["discovery-token"];

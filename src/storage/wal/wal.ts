@@ -150,7 +150,7 @@ export class Wal {
     disk.makeDirectory(temporary);
     const lock = lockDirectory(disk, temporary);
     const first = segmentName(0, 0);
-    const file = disk.open(join(temporary, first.name), "createNew");
+    let file = disk.open(join(temporary, first.name), "createNew");
     try {
       file.truncate(options.segmentSize ?? SEGMENT_SIZE);
       const encoder = new RecordEncoder(new Uint8Array(1024), 0);
@@ -163,6 +163,9 @@ export class Wal {
       if (disk.exists(directory)) disk.remove(directory, { recursive: true });
       disk.rename(temporary, directory);
       await disk.syncDirectory(dirname(directory));
+      // Under its present name, which is what errors tell.
+      file.close();
+      file = disk.open(join(directory, first.name), "write");
       const { crc, length: offset } = encoder;
       return new Wal(disk, directory, metadata, options, { lock, file, segments: [first], offset, crc, lastIndex: 0 });
     } catch (error) {
