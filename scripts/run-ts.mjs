@@ -20,9 +20,11 @@ try {
     format: "esm",
     target: "node20",
     sourcemap: "inline",
+    // Packages in CommonJS require what Node has built in.
+    banner: { js: 'import { createRequire as requireFrom } from "node:module"; const require = requireFrom(import.meta.url);' },
     logLevel: "warning",
   });
-  status = spawnSync(process.execPath, [outfile, ...args], { stdio: "inherit" }).status ?? 1;
+  status = spawnSync(process.execPath, ["--enable-source-maps", outfile, ...args], { stdio: "inherit" }).status ?? 1;
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

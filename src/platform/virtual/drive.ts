@@ -187,13 +187,16 @@ export class VirtualDrive {
     this.life += 1;
     this.#crashAt = Infinity;
     this.root.crash(this.#random);
-    this.#onCrash?.();
+    const onCrash = this.#onCrash;
+    this.#onCrash = undefined;
+    onCrash?.();
   }
 
   /** The process ends, the machine does not: its mounts are dead, its locks free, and everything written is there. */
   killProcess(): void {
     this.life += 1;
     this.#crashAt = Infinity;
+    this.#onCrash = undefined;
     unlock(this.root);
   }
 
@@ -210,10 +213,15 @@ export class VirtualDrive {
     throw new CrashedError(`power failed at operation ${this.operationCount}, ${operation} ${path}`);
   }
 
-  /** @throws {DiskError} `ENOSPC` when `pages` more do not fit. */
+  /** Bytes in use, in whole pages. */
+  get allocated(): number {
+    return allocatedBelow(this.root);
+  }
+
+  /** @throws {DiskError} `ENOSPC` when `bytes` more do not fit. */
   reserve(path: string, bytes: number): void {
     if (bytes === 0 || this.capacity === Infinity) return;
-    if (allocatedBelow(this.root) + bytes > this.capacity) {
+    if (this.allocated + bytes > this.capacity) {
       throw new DiskError("ENOSPC", path, `ENOSPC: no space left on device, write '${path}'`);
     }
   }
