@@ -16,13 +16,19 @@ export interface HistoryReport {
   readonly violations: readonly Violation[];
   /** The search gave up: nothing is proven, nothing is found. */
   readonly isUndecided: boolean;
+  /** Where the search came furthest before it gave up. */
+  readonly undecided?: readonly string[];
 }
 
 export function checkHistory({ operations, watches }: History, rules: HistoryRules = {}): HistoryReport {
   const seen = collectSeen(operations, watches);
   const steps = rules.searchSteps ?? searchStepsMax;
-  const result = checkLinearizability(operations, seen, steps);
-  if (result.kind === "undecided") return { violations: checkDurability(operations, Infinity), isUndecided: true };
+  // If watchers kept silent about something, no order may agree with them; then find one without, and let their check tell.
+  let result = checkLinearizability(operations, seen, steps);
+  if (result.kind !== "linearizable") result = checkLinearizability(operations, { ...seen, silences: [] }, steps);
+  if (result.kind === "undecided") {
+    return { violations: checkDurability(operations, Infinity), isUndecided: true, undecided: result.story };
+  }
   if (result.kind === "violated") {
     return { violations: [result.violation, ...checkDurability(operations, Infinity)], isUndecided: false };
   }

@@ -27,7 +27,7 @@ export function checkDurability(operations: readonly Operation[], finalRevision:
 }
 
 /** The revision that an acknowledged operation made; undefined when it made none. */
-function changedRevision({ request, outcome }: Operation): number | undefined {
+export function changedRevision({ request, outcome }: Operation): number | undefined {
   if (outcome.kind !== "ok") return undefined;
   const { result } = outcome;
   if (result.kind === "put") return result.revision;

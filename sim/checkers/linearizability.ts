@@ -13,15 +13,24 @@
  * Leases expire by themselves: for each lease there is a revocation that may happen at any time after the grant.
  * Reads at an old revision and serializable reads do not belong to the order; `stale-reads.ts` compares them with its result.
  */
-import type { Operation, Request, WatchEvent, WatchRecord, Violation } from "../history/history.ts";
+import {
+  covers,
+  type KeyRange,
+  type Operation,
+  type Request,
+  type Violation,
+  type WatchEvent,
+  type WatchRecord,
+} from "../history/history.ts";
 import { describeOperation } from "../history/describe.ts";
 import { EtcdModel, sameResult, type Step } from "./etcd-model.ts";
+import { changedRevision } from "./durability.ts";
 import { type Hash, mix, toggle } from "./hash.ts";
 
 /** The client of the revocations that the cluster makes itself when a lease expires. */
 export const expiryClient = -1;
 /** Steps of the search before it gives up undecided. */
-export const searchStepsMax = 5_000_000;
+export const searchStepsMax = 1_000_000;
 /** Remembered dead ends: about 100 bytes each. */
 const memorySize = 2_000_000;
 
@@ -43,13 +52,23 @@ export interface Linearization {
 export type LinearizabilityResult =
   | { readonly kind: "linearizable"; readonly linearization: Linearization }
   | { readonly kind: "violated"; readonly violation: Violation }
-  | { readonly kind: "undecided"; readonly steps: number };
+  /** The search gave up; `story` is where it came furthest. */
+  | { readonly kind: "undecided"; readonly story: readonly string[] };
 
-/** What is known of a revision from its events, by key; a revision may have more. */
-export type Seen = ReadonlyMap<
-  number,
-  ReadonlyMap<string, { readonly type: "put" | "delete"; readonly value?: string }>
->;
+/** What watchers and readers saw. */
+export interface Seen {
+  /** What is known of a revision, by key; it may have more. */
+  readonly events: ReadonlyMap<number, ReadonlyMap<string, SeenEvent>>;
+  /** Revisions `[from, to)` in which a watcher was told of everything in a range that it saw, if watchers can be trusted. */
+  readonly silences: readonly (KeyRange & { readonly from: number; readonly to: number })[];
+}
+
+interface SeenEvent {
+  readonly type: "put" | "delete";
+  readonly value?: string;
+}
+
+export const nothingSeen: Seen = { events: new Map(), silences: [] };
 
 /** An operation as the search sees it. */
 interface Candidate {
@@ -77,7 +96,7 @@ const nothing: Step = {
 
 export function checkLinearizability(
   operations: readonly Operation[],
-  seen: Seen = new Map(),
+  seen: Seen = nothingSeen,
   stepsMax = searchStepsMax,
 ): LinearizabilityResult {
   return new Search(operations, seen).run(stepsMax);
@@ -85,10 +104,10 @@ export function checkLinearizability(
 
 /** Collects what watchers and readers saw of each revision. */
 export function collectSeen(operations: readonly Operation[], watches: readonly WatchRecord[]): Seen {
-  const seen = new Map<number, Map<string, { type: "put" | "delete"; value?: string }>>();
-  const add = (revision: number, key: string, what: { type: "put" | "delete"; value?: string }): void => {
-    const known = seen.get(revision);
-    if (known === undefined) seen.set(revision, new Map([[key, what]]));
+  const events = new Map<number, Map<string, SeenEvent>>();
+  const add = (revision: number, key: string, what: SeenEvent): void => {
+    const known = events.get(revision);
+    if (known === undefined) events.set(revision, new Map([[key, what]]));
     else known.set(key, what);
   };
   for (const { messages } of watches) {
@@ -103,7 +122,18 @@ export function collectSeen(operations: readonly Operation[], watches: readonly 
     if (outcome.kind !== "ok" || outcome.result.kind !== "range") continue;
     for (const { key, value, modRevision } of outcome.result.pairs) add(modRevision, key, { type: "put", value });
   }
-  return seen;
+  return { events, silences: watches.flatMap(silenceOf) };
+}
+
+function silenceOf({ key, end, startRevision, messages }: WatchRecord): Seen["silences"] {
+  let from = startRevision > 0 ? startRevision : undefined;
+  let to = 0;
+  for (const message of messages) {
+    if (message.kind === "created") from ??= message.revision + 1;
+    else if (message.kind === "progress") to = Math.max(to, message.revision + 1);
+    else if (message.kind === "events") to = Math.max(to, (message.events.at(-1)?.modRevision ?? 0) + 1);
+  }
+  return from === undefined || to <= from ? [] : [{ key, end, from, to }];
 }
 
 /** Whether an operation takes part in the one order that all agree on. */
@@ -123,6 +153,10 @@ class Search {
   readonly #known: readonly Candidate[];
   readonly #unknown: readonly Candidate[];
   readonly #total: number;
+  /** Revisions that answered writes made. */
+  readonly #madeRevisions: ReadonlySet<number>;
+  /** Known answers by the revision they name, those that are not taken: the store cannot go past it before. */
+  readonly #answersAt = new Map<number, number>();
   readonly #frames: Frame[] = [];
   readonly #takenHash: Hash = { high: 0, low: 0 };
   readonly #memory = new Set<string>();
@@ -138,6 +172,8 @@ class Search {
     this.#known = all.filter(({ isKnown }) => isKnown).sort(byCall);
     this.#unknown = all.filter(({ isKnown }) => !isKnown).sort(byCall);
     this.#total = this.#known.length;
+    for (const candidate of this.#known) this.#countAnswer(candidate, 1);
+    this.#madeRevisions = new Set(this.#known.flatMap(({ operation }) => changedRevision(operation) ?? []));
   }
 
   run(stepsMax: number): LinearizabilityResult {
@@ -158,7 +194,7 @@ class Search {
       if (this.#knownTaken === this.#total) return { kind: "linearizable", linearization: this.#linearization() };
       if (this.#isNew()) this.#frames.push(this.#frame());
     }
-    return { kind: "undecided", steps: stepsMax };
+    return { kind: "undecided", story: this.#violation().story };
   }
 
   /** The operations that may be next: known ones first, a certain one alone. */
@@ -173,14 +209,38 @@ class Search {
       firstEnd = Math.min(firstEnd, candidate.end);
       candidates.push(candidate);
     }
-    const certain = this.#certain(candidates.filter(({ call }) => call <= firstEnd));
-    if (certain !== undefined) return { candidates: [certain], next: 0, taken: undefined, step: undefined };
     const open = candidates.filter(({ call }) => call <= firstEnd);
+    const certain = this.#certain(open);
+    if (certain !== undefined) return { candidates: [certain], next: 0, taken: undefined, step: undefined };
+    const mightHaveHappened: Candidate[] = [];
     for (const candidate of this.#unknown) {
       if (candidate.call > firstEnd) break;
-      if (!candidate.isTaken) open.push(candidate);
+      if (candidate.isTaken) continue;
+      // A grant can be believed at once: if it never was, that the lease expired explains the same.
+      if (candidate.operation.request.kind === "leaseGrant") {
+        return { candidates: [candidate], next: 0, taken: undefined, step: undefined };
+      }
+      if (this.#matters(candidate, open)) mightHaveHappened.push(candidate);
     }
-    return { candidates: open, next: 0, taken: undefined, step: undefined };
+    return { candidates: [...open, ...mightHaveHappened], next: 0, taken: undefined, step: undefined };
+  }
+
+  /**
+   * Whether it makes a difference that an operation of unknown outcome happens now. One that changes no key can as well
+   * happen later, unless it is what an open operation was refused for.
+   */
+  #matters(candidate: Candidate, open: readonly Candidate[]): boolean {
+    const step = this.#fits(candidate);
+    if (step === undefined) return false;
+    step.undo();
+    if (step.events.length > 0) return true;
+    const { request } = candidate.operation;
+    return open.some(({ operation: { outcome, request: refused } }) => {
+      if (outcome.kind !== "failed") return false;
+      if (request.kind === "compact") return outcome.reason === "compacted";
+      if (request.kind !== "leaseRevoke" || outcome.reason !== "leaseNotFound") return false;
+      return refersTo(refused, request.lease);
+    });
   }
 
   /**
@@ -195,12 +255,12 @@ class Search {
       if (step === undefined) continue;
       step.undo();
       if (step === nothing) return candidate;
-      if (request.kind !== "range" && request.kind !== "put" && request.kind !== "delete" && request.kind !== "txn")
-        continue;
+      if (!isKv(request)) continue;
       if (step.events.length === 0) return candidate;
       write ??= candidate;
     }
-    return write;
+    // Not while somebody who saw this revision has not been taken: he may stand behind an operation that says nothing of it.
+    return (this.#answersAt.get(this.#model.revision) ?? 0) === 0 ? write : undefined;
   }
 
   /** Lets the model answer. @returns the step if the answer is the one seen; nothing has happened otherwise. */
@@ -213,21 +273,39 @@ class Search {
     }
     const fits =
       outcome.kind === "unknown"
-        ? step.events.length === 0 || this.#agreesWithSeen(step.events)
+        ? step.events.length === 0 || this.#mayHaveMade(this.#model.revision, step.events)
         : outcome.kind === "ok" && sameResult(step.result, outcome.result);
     if (fits) return step;
     step.undo();
     return undefined;
   }
 
+  /** Whether an operation of unknown outcome can be what made a revision: nobody else did, and all who saw the one before are taken. */
+  #mayHaveMade(revision: number, events: readonly WatchEvent[]): boolean {
+    if (this.#madeRevisions.has(revision) || (this.#answersAt.get(revision - 1) ?? 0) > 0) return false;
+    return this.#agreesWithSeen(events);
+  }
+
+  #countAnswer({ operation: { request, outcome } }: Candidate, by: number): void {
+    if (outcome.kind !== "ok" || !isKv(request)) return;
+    const { revision } = outcome.result;
+    this.#answersAt.set(revision, (this.#answersAt.get(revision) ?? 0) + by);
+  }
+
   #agreesWithSeen(events: readonly WatchEvent[]): boolean {
-    const seen = this.#seen.get(this.#model.revision);
-    if (seen === undefined) return true;
-    for (const [key, { type, value }] of seen) {
+    const { revision } = this.#model;
+    const seen = this.#seen.events.get(revision);
+    for (const [key, { type, value }] of seen ?? []) {
       const event = events.find((one) => one.key === key);
       if (event === undefined || event.type !== type || (type === "put" && event.value !== value)) return false;
     }
-    return true;
+    return events.every(
+      ({ key }) =>
+        seen?.has(key) === true ||
+        !this.#seen.silences.some(
+          (silence) => revision >= silence.from && revision < silence.to && covers(silence, key),
+        ),
+    );
   }
 
   #take(frame: Frame, candidate: Candidate, step: Step): void {
@@ -235,7 +313,10 @@ class Search {
     frame.step = step;
     candidate.isTaken = true;
     toggle(this.#takenHash, candidate.hash);
-    if (candidate.isKnown) this.#knownTaken += 1;
+    if (candidate.isKnown) {
+      this.#knownTaken += 1;
+      this.#countAnswer(candidate, -1);
+    }
     if (this.#knownTaken > this.#deepest) {
       this.#deepest = this.#knownTaken;
       this.#deepestStory = [];
@@ -251,6 +332,7 @@ class Search {
     toggle(this.#takenHash, candidate.hash);
     if (candidate.isKnown) {
       this.#knownTaken -= 1;
+      this.#countAnswer(candidate, 1);
       const index = this.#known.indexOf(candidate, Math.max(0, this.#firstOpen - 64));
       this.#firstOpen = Math.min(this.#firstOpen, index < 0 ? 0 : index);
       while (this.#firstOpen > 0 && !this.#known[this.#firstOpen - 1].isTaken) this.#firstOpen--;
@@ -287,7 +369,11 @@ class Search {
     story.push(`${order.length} operations can be ordered; the last of them:`);
     for (const operation of order.slice(-6)) story.push(`  ${describeOperation(operation)}`);
     story.push(`then the revision is ${this.#model.revision}, and none of these fits:`);
-    for (const { operation } of this.#frame().candidates.slice(0, 12)) {
+    const open = this.#frame().candidates.slice(0, 12);
+    const late = this.#known.filter(
+      (candidate) => !candidate.isTaken && !open.includes(candidate) && names(candidate, this.#model.revision),
+    );
+    for (const { operation } of [...open, ...late.slice(0, 4)]) {
       story.push(`  ${describeOperation(operation)}`);
       const { request } = operation;
       if (request.kind === "range") {
@@ -305,10 +391,22 @@ class Search {
   }
 }
 
+function names({ operation: { outcome } }: Candidate, revision: number): boolean {
+  return outcome.kind === "ok" && outcome.result.revision === revision;
+}
+
+function isKv({ kind }: Request): boolean {
+  return kind === "range" || kind === "put" || kind === "delete" || kind === "txn";
+}
+
+function refersTo(request: Request, lease: string): boolean {
+  if (request.kind === "txn") return [...request.success, ...request.failure].some((inner) => refersTo(inner, lease));
+  return "lease" in request && request.lease === lease;
+}
+
 /** Whether an answer names a revision that this state, or the next one, does not have. */
 function cannotFitAt(seenRevision: number, request: Request, revision: number): boolean {
-  if (request.kind !== "put" && request.kind !== "delete" && request.kind !== "txn" && request.kind !== "range")
-    return false;
+  if (!isKv(request)) return false;
   return seenRevision < revision || seenRevision > revision + 1;
 }
 

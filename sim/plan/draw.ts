@@ -7,6 +7,10 @@ export interface DrawOptions {
   readonly seed: number;
   readonly minutes: number;
   readonly members: number | undefined;
+  /** Only these kinds of faults. */
+  readonly faults?: readonly FaultKind[] | undefined;
+  /** Win over those that are drawn. */
+  readonly flags?: readonly string[] | undefined;
 }
 
 /** How often each kind comes, against the others. */
@@ -89,7 +93,7 @@ const faultMeanMs = 2_500;
 /** Before it nothing goes wrong. */
 const calmStartMs = 1_500;
 
-export function drawPlan({ seed, minutes, members }: DrawOptions): Plan {
+export function drawPlan({ seed, minutes, members, faults, flags = [] }: DrawOptions): Plan {
   const random = new SeededRandom(seed);
   const size = members ?? pick(random, [3, 3, 3, 5]);
   const durationMs = Math.round(minutes * 60_000);
@@ -99,8 +103,8 @@ export function drawPlan({ seed, minutes, members }: DrawOptions): Plan {
     durationMs,
     clients: seeds(random, 3 + random.below(5)),
     watchers: seeds(random, 2 + random.below(3)),
-    faults: drawFaults(random, durationMs, size),
-    flags: drawFlags(random),
+    faults: drawFaults(random, durationMs, size, faults),
+    flags: [...drawFlags(random), ...flags],
     segmentSize: pick(random, [64 << 10, 256 << 10, 64 << 20]),
   };
 }
@@ -119,8 +123,9 @@ function drawFlags(random: SeededRandom): string[] {
 }
 
 /** Storms of faults with calm between them, in which the cluster may catch up; few kinds in each run, so that runs differ. */
-function drawFaults(random: SeededRandom, durationMs: number, members: number): Fault[] {
-  const kinds = (Object.keys(weights) as FaultKind[]).filter(() => random.float() < 0.6);
+function drawFaults(random: SeededRandom, durationMs: number, members: number, only?: readonly FaultKind[]): Fault[] {
+  const drawn = (Object.keys(weights) as FaultKind[]).filter(() => random.float() < 0.6);
+  const kinds = only === undefined ? drawn : [...only];
   if (kinds.length === 0) kinds.push("powerFailure");
   const total = kinds.reduce((sum, kind) => sum + weights[kind], 0);
   const faults: Fault[] = [];

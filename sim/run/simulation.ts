@@ -11,9 +11,9 @@ import { Wal } from "../../src/storage/wal/wal.ts";
 import { CrashedError, SeededRandom } from "../../src/platform/virtual/index.ts";
 import { checkHistory } from "../checkers/check-history.ts";
 import { RaftInvariants } from "../checkers/raft-invariants.ts";
-import type { Violation } from "../history/history.ts";
+import type { History, Violation } from "../history/history.ts";
 import { Recording, RecordingClient } from "../history/recorder.ts";
-import type { Fault, Plan } from "../plan/plan.ts";
+import type { Plan } from "../plan/plan.ts";
 import { KvClient } from "../workload/kv-client.ts";
 import { runWatcher } from "../workload/watcher.ts";
 import { dataDir, type Ending, type Machine } from "../world/machine.ts";
@@ -36,6 +36,8 @@ const sliceMs = 500;
 export interface SimulationOptions {
   readonly verbose?: boolean | undefined;
   readonly onTrace?: ((line: string) => void) | undefined;
+  /** Told of what clients did and saw, before it is checked. */
+  readonly onHistory?: ((history: History) => void) | undefined;
   /** Lets real time pass between slices of virtual time. */
   readonly onSlice?: ((virtualMs: number) => void) | undefined;
 }
@@ -241,10 +243,13 @@ class Simulation {
   }
 
   #checkHistory(): void {
-    const { violations, isUndecided } = checkHistory(this.#recording, {
+    this.#options.onHistory?.(this.#recording);
+    const { violations, isUndecided, undecided } = checkHistory(this.#recording, {
       leases: { clockDrift, quietSince: this.#quietSinceMs, slackMs: leaseSlackMs },
     });
     this.#isUndecided = isUndecided;
+    if (undecided !== undefined)
+      this.#chronicle.push("no linearization was found in time; the furthest:", ...undecided);
     for (const violation of violations) this.#report(violation);
   }
 
@@ -394,11 +399,6 @@ class Simulation {
       hashComparisons: this.#operator.hashComparisons,
     };
   }
-}
-
-/** Faults that leave no more than the plan's own doing behind. */
-export function faultsUntil(faults: readonly Fault[], atMs: number): Fault[] {
-  return faults.filter((fault) => fault.atMs <= atMs);
 }
 
 function describeError(error: unknown): string {
