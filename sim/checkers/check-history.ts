@@ -2,7 +2,7 @@
 import type { History, Violation } from "../history/history.ts";
 import { checkDurability } from "./durability.ts";
 import { checkLeases, type LeaseRules } from "./leases.ts";
-import { checkLinearizability, collectSeen, searchStepsMax } from "./linearizability.ts";
+import { checkLinearizability, collectSeen, nothingSeen, searchStepsMax } from "./linearizability.ts";
 import { checkStaleReads } from "./stale-reads.ts";
 import { checkWatches } from "./watch.ts";
 
@@ -23,9 +23,10 @@ export interface HistoryReport {
 export function checkHistory({ operations, watches }: History, rules: HistoryRules = {}): HistoryReport {
   const seen = collectSeen(operations, watches);
   const steps = rules.searchSteps ?? searchStepsMax;
-  // If watchers kept silent about something, no order may agree with them; then find one without, and let their check tell.
+  // If watchers or stale reads are wrong, no order may agree with them; then find one without, and let their checks tell.
   let result = checkLinearizability(operations, seen, steps);
-  if (result.kind !== "linearizable") result = checkLinearizability(operations, { ...seen, silences: [] }, steps);
+  if (result.kind !== "linearizable")
+    result = checkLinearizability(operations, { ...nothingSeen, events: seen.events }, steps);
   if (result.kind === "undecided") {
     return { violations: checkDurability(operations, Infinity), isUndecided: true, undecided: result.story };
   }

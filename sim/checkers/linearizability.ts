@@ -61,6 +61,8 @@ export interface Seen {
   readonly events: ReadonlyMap<number, ReadonlyMap<string, SeenEvent>>;
   /** Revisions `[from, to)` in which a watcher was told of everything in a range that it saw, if watchers can be trusted. */
   readonly silences: readonly (KeyRange & { readonly from: number; readonly to: number })[];
+  /** By key and modification revision: up to which revision (exclusive) readers still saw that. */
+  readonly unchanged: ReadonlyMap<string, ReadonlyMap<number, number>>;
 }
 
 interface SeenEvent {
@@ -68,7 +70,7 @@ interface SeenEvent {
   readonly value?: string;
 }
 
-export const nothingSeen: Seen = { events: new Map(), silences: [] };
+export const nothingSeen: Seen = { events: new Map(), silences: [], unchanged: new Map() };
 
 /** An operation as the search sees it. */
 interface Candidate {
@@ -118,11 +120,19 @@ export function collectSeen(operations: readonly Operation[], watches: readonly 
       }
     }
   }
-  for (const { outcome } of operations) {
-    if (outcome.kind !== "ok" || outcome.result.kind !== "range") continue;
-    for (const { key, value, modRevision } of outcome.result.pairs) add(modRevision, key, { type: "put", value });
+  const unchanged = new Map<string, Map<number, number>>();
+  for (const { request, outcome } of operations) {
+    if (outcome.kind !== "ok" || outcome.result.kind !== "range" || request.kind !== "range") continue;
+    const { pairs, revision } = outcome.result;
+    const end = (request.revision ? request.revision : revision) + 1;
+    for (const { key, value, modRevision } of pairs) {
+      add(modRevision, key, { type: "put", value });
+      let ends = unchanged.get(key);
+      if (ends === undefined) unchanged.set(key, (ends = new Map()));
+      ends.set(modRevision, Math.max(end, ends.get(modRevision) ?? 0));
+    }
   }
-  return { events, silences: watches.flatMap(silenceOf) };
+  return { events, silences: watches.flatMap(silenceOf), unchanged };
 }
 
 function silenceOf({ key, end, startRevision, messages }: WatchRecord): Seen["silences"] {
@@ -299,12 +309,16 @@ class Search {
       const event = events.find((one) => one.key === key);
       if (event === undefined || event.type !== type || (type === "put" && event.value !== value)) return false;
     }
-    return events.every(
-      ({ key }) =>
-        seen?.has(key) === true ||
-        !this.#seen.silences.some(
-          (silence) => revision >= silence.from && revision < silence.to && covers(silence, key),
-        ),
+    return events.every(({ key }) => seen?.has(key) === true || !this.#sawNothing(revision, key));
+  }
+
+  /** Whether somebody would have seen a change of this key. */
+  #sawNothing(revision: number, key: string): boolean {
+    for (const [modRevision, end] of this.#seen.unchanged.get(key) ?? []) {
+      if (modRevision < revision && revision < end) return true;
+    }
+    return this.#seen.silences.some(
+      (silence) => revision >= silence.from && revision < silence.to && covers(silence, key),
     );
   }
 
