@@ -1,14 +1,12 @@
 /** What clients of a cluster notice when one of its members goes away, and what they do not. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { afterEach, expect, test } from "vitest";
 import { AlarmType } from "../../src/alarm/alarm-store.ts";
 import { methods } from "../../src/client/methods.ts";
-import { Watcher } from "../../src/client/watcher.ts";
-import { bytes, connect, put, withClient } from "../support/client.ts";
+import { bytes, put, withClient } from "../support/client.ts";
 import { type ClusterMember, eventually, TestCluster } from "../support/cluster.ts";
 import { page } from "../support/minority.ts";
 import { program, runBeside } from "../support/process.ts";
+import { watchOverLeaderLoss } from "../support/watch-over-loss.ts";
 
 let cluster: TestCluster | undefined;
 afterEach(async () => {
@@ -60,45 +58,7 @@ test("an alarm raised on one member is seen, and heeded, by all, until one of th
 
 test("a watch sees every event once although its leader is killed, in the library and in etcdctl", async () => {
   cluster = await TestCluster.found(ours);
-  const endpoints = endpointsOf(cluster);
-  const seen: string[] = [];
-  const client = connect(endpoints);
-  const watcher = new Watcher(client);
-  const prefix = { key: bytes("w/"), rangeEnd: bytes("w0"), startRevision: 1n };
-  watcher.watch(prefix, {
-    response: ({ events }) => void seen.push(...events.map(({ kv }) => Buffer.from(kv?.key ?? []).toString())),
-    closed: () => undefined,
-  });
-  const tool = spawn(program("etcdctl"), ["--endpoints", endpoints.join(), "watch", "--prefix", "w/", "--rev=1"], {
-    stdio: ["ignore", "pipe", "ignore"],
-  });
-  let printed = "";
-  tool.stdout.on("data", (chunk: Buffer) => (printed += chunk.toString()));
-  const keysPrinted = (): string[] => printed.split("\n").filter((line) => line.startsWith("w/"));
-  try {
-    const keys: string[] = [];
-    for (let round = 0; round < 3; round++) {
-      for (let count = 0; count < 20; count++) {
-        const key = `w/${round}-${count}`;
-        const via = cluster.running();
-        await eventually(`${key} is written`, () => withClient(via.endpoint, (each) => put(each, key, "v")));
-        keys.push(key);
-      }
-      const leader = await cluster.leader();
-      await leader.kill();
-      await cluster.leader();
-      await cluster.start(leader);
-    }
-    // A put that was tried again may have been carried out twice; nothing else may come twice.
-    await eventually("the library has seen all", async () => expect(seen).toEqual(expect.arrayContaining(keys)));
-    await eventually("etcdctl has printed all", async () => expect(keysPrinted()).toEqual(seen));
-    expect(seen.filter((key, index) => key !== seen[index - 1])).toEqual(keys);
-  } finally {
-    watcher.close();
-    client.close();
-    tool.kill("SIGKILL");
-    await once(tool, "exit");
-  }
+  await watchOverLeaderLoss(cluster, program("etcdctl"));
 });
 
 test("a lease outlives its leader, with its whole time again, and ends under the next", async () => {

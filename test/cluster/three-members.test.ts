@@ -107,6 +107,8 @@ test("one of three is replaced by a fourth, and grown to five; a removed member 
   await eventually("the learner is a voter", async () => {
     expect((await learner.status()).isLearner).toBe(false);
   });
+  const counts = await (await fetch(`${(await cluster.leader()).endpoint}/metrics`)).text();
+  expect(counts).toMatch(/^etcd_server_learner_promote_successes 1$/m);
   const sixth = await cluster.join("m6");
   await withClient(sixth.endpoint, (client) => put(client, "k", "of five"));
   onlyValue(await cluster.hashes());

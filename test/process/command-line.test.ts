@@ -71,6 +71,11 @@ describe("settings that cannot be: one JSON line says why, exit code 1, nothing 
     [["--auto-compaction-retention=zz"], start, 'error parsing CompactionRetention: time: invalid duration "zz"'],
     [["--listen-client-urls=http://foo:2379"], verify, "expected IP in URL for binding (http://foo:2379)"],
     [["--name=q", "--initial-cluster=p=http://127.0.0.1:0"], start, `couldn't find local name "q"`],
+    [
+      ["--initial-cluster=default=127.0.0.1:0"],
+      start,
+      "error setting up initial cluster: URL scheme must be http, https, unix, or unixs: 127.0.0.1:0",
+    ],
   ])("%j", (args, message, text) => {
     const dataDir = join(folder, "never");
     const free = ["--listen-peer-urls=http://127.0.0.1:0", "--listen-client-urls=http://127.0.0.1:0"];

@@ -1,7 +1,8 @@
-/** The `--discovery-` flags as ways to find the other founders. */
+/** `--initial-cluster` and the `--discovery-` flags as ways to find the other founders. */
 import type { ClientSecurity } from "../../client/channel.ts";
 import { membersBySrv } from "../../discovery/dns-srv.ts";
 import { joinByRegistry } from "../../discovery/registry.ts";
+import { parseUrlsMap } from "../../membership/peer-urls.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { MemberConfig } from "../../server/config.ts";
 import type { FlagValues } from "./flags.ts";
@@ -26,7 +27,10 @@ export function discoveryOf(
     return { discovery: { kind: "lookup", members }, peerServerName };
   }
   const endpoints = values["discovery-endpoints"];
-  if (endpoints.length === 0) return {};
+  if (endpoints.length === 0) {
+    const members = () => Promise.resolve().then(() => parseUrlsMap(values["initial-cluster"]));
+    return { discovery: { kind: "lookup", members } };
+  }
   const options = {
     network: platform.network,
     clock: platform.clock,

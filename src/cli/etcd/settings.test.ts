@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { LogFields, Logger } from "../../platform/logger.ts";
 import { parseArguments } from "./parse.ts";
-import { parseAutoCompaction, parseInitialCluster, resolveSettings, type Settings } from "./settings.ts";
+import { parseAutoCompaction, resolveSettings, type Settings } from "./settings.ts";
 
 interface Line {
   readonly level: string;
@@ -218,22 +218,6 @@ test.each([
 
 test("a missing file is named", () => {
   expect(() => resolve(["--config-file=nope"])).toThrow("open nope: no such file or directory");
-});
-
-test("a member may stand in the initial cluster with several URLs", () => {
-  expect(parseInitialCluster("a=http://a:2,b=http://b:1,a=http://a:1")).toEqual([
-    { name: "a", peerUrls: ["http://a:1", "http://a:2"] },
-    { name: "b", peerUrls: ["http://b:1"] },
-  ]);
-});
-
-test.each([
-  ["a=", "URL scheme must be http, https, unix, or unixs: "],
-  ["a=10.0.0.1:2380", "URL scheme must be http, https, unix, or unixs: 10.0.0.1:2380"],
-  ["a=http://a", 'URL address does not have the form "host:port": http://a'],
-  ["a=http://a:1/x", "URL must not contain a path: http://a:1/x"],
-])("the initial cluster %j is refused", (text, reason) => {
-  expect(() => parseInitialCluster(text)).toThrow(`error setting up initial cluster: ${reason}`);
 });
 
 test("with discovery the cluster is this member alone, under the registry's token, or not known at all", () => {

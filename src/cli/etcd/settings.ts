@@ -129,22 +129,19 @@ function toMemberConfig(values: FlagValues, gates: GateValues): MemberConfig {
   });
 }
 
-/** Who founds the cluster, as far as the flags say: with discovery only this member. @throws {StartSettingError} */
+/**
+ * Who founds the cluster, as far as the flags say: with a registry only this member, with DNS nobody yet. A list that
+ * cannot be read is none: it matters at the first start only, and is refused there (discovery-settings.ts).
+ */
 function foundersOf(values: FlagValues): NamedUrls[] {
   if (values["discovery-srv"] !== "") return [];
   if (values["discovery-endpoints"].length > 0) {
     return [{ name: values.name, peerUrls: values["initial-advertise-peer-urls"] }];
   }
-  return parseInitialCluster(values["initial-cluster"]);
-}
-
-/** @throws {StartSettingError} with etcd's text. */
-export function parseInitialCluster(text: string): NamedUrls[] {
   try {
-    return parseUrlsMap(text);
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new StartSettingError(`error setting up initial cluster: ${reason}`, { cause });
+    return parseUrlsMap(values["initial-cluster"]);
+  } catch {
+    return [];
   }
 }
 
