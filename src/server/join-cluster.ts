@@ -22,6 +22,7 @@ import type { Logger } from "../platform/logger.ts";
 import type { Platform } from "../platform/platform.ts";
 import { NONE } from "../wire/raft/types.ts";
 import { type MemberConfig, requestTimeoutMs } from "./config.ts";
+import { deriveMemberId } from "./ids.ts";
 import { type InitialCluster, ownMember } from "./initial-cluster.ts";
 import { peerDialTimeoutMs } from "./peers.ts";
 import { StartError } from "./start-error.ts";
@@ -121,9 +122,13 @@ async function matchMembers({ config, platform, log }: Asking, cluster: ClusterM
     new StartError(`error validating peerURLs ${describeCluster(cluster)}: ${text}`);
   if (members.length !== config.initialCluster.length) throw refuse("member count is unequal");
   const equality = new UrlEquality({ resolver: platform.resolver, clock: platform.clock, log });
+  // By id, as etcd: what is said of a mismatch depends on the order.
+  const configured = sortById(config.initialCluster, ({ peerUrls }) =>
+    deriveMemberId(peerUrls, config.initialClusterToken),
+  );
   let own: Member | undefined;
-  for (const member of members) {
-    const { match, reason } = await matchOf(member, config.initialCluster, equality);
+  for (const member of sortById(members, ({ id }) => id)) {
+    const { match, reason } = await matchOf(member, configured, equality);
     if (match === undefined) {
       throw refuse(
         `PeerURLs: no match found for existing member (${formatId(member.id)}, [${member.peerUrls.join(" ")}]), ` +
@@ -149,6 +154,10 @@ async function matchOf(
     if (reason === undefined) match = candidate;
   }
   return { match, reason };
+}
+
+function sortById<T>(items: readonly T[], idOf: (item: T) => bigint): T[] {
+  return [...items].sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1));
 }
 
 /** As Go prints the cluster. */
