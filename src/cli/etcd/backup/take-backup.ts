@@ -17,7 +17,14 @@ import { formatTimestamp } from "../../../platform/node/stderr-logger.ts";
 import type { Member } from "../../../server/member.ts";
 import type { SnapshotImage } from "../../../storage/backend/backend.ts";
 import { EtcdError } from "../../../wire/errors.ts";
-import { backupName, type BackupFacts, removeOld, type Retention, writeFacts } from "../../quorate/backup/catalog.ts";
+import {
+  backupName,
+  type BackupFacts,
+  removeOld,
+  removeRemains,
+  type Retention,
+  writeFacts,
+} from "../../quorate/backup/catalog.ts";
 import type { FileDigest } from "../../quorate/backup/encrypt.ts";
 import type { BackupTool } from "./backup-tool.ts";
 
@@ -64,6 +71,7 @@ export async function takeBackup(job: BackupJob): Promise<TakenBackup> {
     for (const path of [part, sealed, scratch]) disk.remove(path, { recursive: true });
   };
   cleanUp();
+  removeRemains(disk, directory, clock.now());
   try {
     const { hash, digest: plain } = await writeVerified(job, part, scratch);
     job.onVerified();

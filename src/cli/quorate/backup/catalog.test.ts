@@ -1,9 +1,9 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createNodePlatform, createStderrLogger } from "../../../platform/node/index.ts";
-import { backupName, type BackupFacts, listBackups, removeOld, writeFacts } from "./catalog.ts";
+import { backupName, type BackupFacts, listBackups, removeOld, removeRemains, writeFacts } from "./catalog.ts";
 
 const { disk } = createNodePlatform({ log: createStderrLogger("fatal") });
 const now = Date.parse("2026-11-25T12:00:00Z");
@@ -79,4 +79,18 @@ test("what is too old goes, but never the newest that was verified", async () =>
   const oneHour = { count: 5, ageMs: 3_600_000 };
   expect(await removeOld(disk, directory, "ab", oneHour, now)).toEqual([]);
   expect(listBackups(disk, directory).map(({ facts }) => facts?.revision)).toEqual([103, undefined]);
+});
+
+test("what killed backups left a day ago is removed; what is younger, or a backup, is not", async () => {
+  const name = await addBackup("ab", 1);
+  for (const left of [".saving-1.part", ".saving-ab.part.scratch", ".verifying-7.drill", name]) {
+    const path = join(directory, left);
+    if (left.endsWith("part") || left === name) writeFileSync(path, "half of a secret");
+    else mkdirSync(join(path, "member"), { recursive: true });
+    utimesSync(path, now / 1000 - 90_000, now / 1000 - 90_000);
+  }
+  writeFileSync(join(directory, ".saving-2.part"), "");
+  utimesSync(join(directory, ".saving-2.part"), now / 1000, now / 1000);
+  removeRemains(disk, directory, now);
+  expect(readdirSync(directory).sort()).toEqual([".saving-2.part", name, `${name}.json`]);
 });

@@ -7,7 +7,7 @@
  * Names of one cluster sort by time. Files with other names are never touched.
  */
 import { join } from "node:path";
-import type { Disk } from "../../../platform/disk.ts";
+import { type Disk, DiskError } from "../../../platform/disk.ts";
 
 export interface BackupFacts {
   /** Hex. */
@@ -111,6 +111,26 @@ export async function removeOld(
   }
   if (removed.length > 0) await disk.syncDirectory(directory);
   return removed;
+}
+
+/** Nothing takes that long. */
+const remainsAgeMs = 24 * 3_600_000;
+
+/**
+ * Removes what a backup or a drill that was killed has left in the directory more than a day ago: it may be a copy of every
+ * secret in the clear. Younger ones may be somebody's work, on another machine perhaps.
+ */
+export function removeRemains(disk: Disk, directory: string, now: number): void {
+  for (const name of disk.list(directory)) {
+    if (!/^\.(saving|verifying)-/.test(name)) continue;
+    const path = join(directory, name);
+    try {
+      if (now - disk.stat(path).modifiedMs > remainsAgeMs) disk.remove(path, { recursive: true });
+    } catch (error) {
+      // Its owner was faster.
+      if (!(error instanceof DiskError) || error.code !== "ENOENT") throw error;
+    }
+  }
 }
 
 /** Undefined when there is no such file, or it is not ours. */

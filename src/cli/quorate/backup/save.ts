@@ -14,7 +14,7 @@ import type { RestoreHost } from "../../etcdutl/restore/restore.ts";
 import { downloadSnapshot } from "../../etcdctl/snapshot-download.ts";
 import { hex } from "../../shared/go-number.ts";
 import type { FileHash } from "../../etcdutl/hash-kv.ts";
-import { backupName, type BackupFacts, removeOld, writeFacts } from "./catalog.ts";
+import { backupName, type BackupFacts, removeOld, removeRemains, writeFacts } from "./catalog.ts";
 import { drill } from "./drill.ts";
 import { createEncrypter, digestFile, encryptFile } from "./encrypt.ts";
 
@@ -45,6 +45,7 @@ export async function saveBackup(host: RestoreHost, options: SaveOptions): Promi
   const { directory, recipients, endpoint } = options;
   const encrypter = recipients.length === 0 ? undefined : createEncrypter(recipients);
   disk.makeDirectory(directory);
+  removeRemains(disk, directory, host.clock.now());
   // Of this process alone: two that save at once must not write into one file.
   const part = join(directory, `.saving-${process.pid}.part`);
   const sealed = `${part}.age`;
