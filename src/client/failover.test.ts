@@ -5,9 +5,10 @@ import type { Connection } from "../platform/network.ts";
 import { createStderrLogger } from "../platform/node/stderr-logger.ts";
 import { Scheduler, VirtualClock, VirtualInternet } from "../platform/virtual/index.ts";
 import { Code } from "../wire/errors.ts";
-import { RangeResponse } from "../wire/gen/etcdserverpb/rpc.ts";
-import type { UnaryCall } from "../grpc/calls.ts";
+import { LeaseKeepAliveResponse, RangeResponse } from "../wire/gen/etcdserverpb/rpc.ts";
+import type { StreamCall, UnaryCall } from "../grpc/calls.ts";
 import { Client, type ClientOptions } from "./client.ts";
+import { keepAliveOnce } from "./lease-keeper.ts";
 import { methods } from "./methods.ts";
 
 let scheduler: Scheduler;
@@ -146,6 +147,22 @@ test("a write that no server has begun with is sent elsewhere", async () => {
   await scheduler.run(client.call(methods.put, { key }));
   expect(requests).toBe(1);
   expect(called).toEqual(["b"]);
+});
+
+test("a renewal is tried at the next member when one is not available", async () => {
+  const renewing = (server: GrpcServer, host: string, handle: (call: StreamCall) => void): void =>
+    server.bidi(methods.leaseKeepAlive.path, (call) => {
+      called.push(host);
+      handle(call);
+    });
+  renewing(await serve("a"), "a", (call) => call.fail(Code.Unavailable, "etcdserver: no leader"));
+  renewing(await serve("b"), "b", (call) => {
+    call.onMessage(() => call.send(LeaseKeepAliveResponse.encode({ header: undefined, ID: 7n, TTL: 5n }).finish()));
+  });
+  const client = connect(["a", "b"]);
+  await scheduler.runFor(10);
+  expect((await scheduler.run(keepAliveOnce(client, 7n))).TTL).toBe(5n);
+  expect(called).toEqual(["a", "b"]);
 });
 
 test("a connection that is lost in the middle of a write fails the write, as it may have been carried out", async () => {

@@ -1,6 +1,6 @@
 /** Keeps a lease alive: a request every third of its TTL, on a stream that is opened again when it is lost. */
 import type { Timer } from "../platform/clock.ts";
-import { reasons } from "../wire/errors.ts";
+import { Code, reasons } from "../wire/errors.ts";
 import type { LeaseKeepAliveRequest, LeaseKeepAliveResponse } from "../wire/gen/etcdserverpb/rpc.ts";
 import type { Client, MessageStream } from "./client.ts";
 import { ClientError, clientError } from "./client-error.ts";
@@ -18,8 +18,20 @@ export interface LeaseHandlers {
   ended(): void;
 }
 
-/** Renews once. @throws {ClientError} `leaseNotFound` when there is no such lease. */
+/** Renews once, wherever it is possible. @throws {ClientError} `leaseNotFound` when there is no such lease. */
 export async function keepAliveOnce(client: Client, leaseId: bigint): Promise<LeaseKeepAliveResponse> {
+  for (;;) {
+    try {
+      return await renewOnce(client, leaseId);
+    } catch (error) {
+      const { code } = clientError(error);
+      if (code !== Code.Unavailable && code !== Code.Internal) throw error;
+      await new Promise<void>((resolve) => client.channel.clock.setTimer(resolve, reopenMs));
+    }
+  }
+}
+
+async function renewOnce(client: Client, leaseId: bigint): Promise<LeaseKeepAliveResponse> {
   const stream = await client.open(methods.leaseKeepAlive, { requireLeader: false });
   await stream.send({ ID: leaseId });
   for await (const response of stream) {
