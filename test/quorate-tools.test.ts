@@ -88,3 +88,33 @@ test("defrag follows its rule, and a dry run does nothing", () => {
   const wrong = run("quorate", "defrag", "--defrag-rule=dbSize");
   expect(wrong).toMatchObject({ code: 128, stderr: 'Error: the rule "dbSize" is a number, not true or false\n' });
 });
+
+test("preflight asks for a backup, and says what it found", () => {
+  const without = run("quorate", "preflight");
+  expect(without).toMatchObject({ code: 1, stderr: "Error: 1 check(s) failed: do not go on\n" });
+  expect(without.stdout).toContain(
+    "FAIL  no backup is known: make one (quorate backup save), and name its directory in --dir\n",
+  );
+  expect(run("quorate", "preflight", "--dir=empty").stdout).toContain(
+    "FAIL  empty holds no verified backup of this cluster",
+  );
+  expect(run("quorate", "backup", "save", "--dir=before").code).toBe(0);
+  const ready = run("quorate", "preflight", "--dir=before", "--downgrade-to=3.5");
+  expect(ready.code, ready.stdout).toBe(0);
+  expect(ready.stdout.split("\n")).toEqual([
+    "ok    no alarms",
+    "warn  1 member(s): the cluster stands still while one is down",
+    `ok    ${server.endpoint} serves; version 3.6.14, storage 3.6.0`,
+    expect.stringMatching(/^ok {4}all follow the leader [0-9a-f]+$/),
+    expect.stringMatching(/^ok {4}the newest verified backup, etcd-\S+\.db, is \S+ old$/),
+    "ok    the cluster, at 3.6, can be downgraded to 3.5",
+    "",
+  ]);
+  const strict = run("quorate", "preflight", "--dir=before", "--max-backup-age=-1s", "--downgrade-to=3.3");
+  expect(strict.stdout).toMatch(/^FAIL {2}the newest verified backup, .* old, more than -1s$/m);
+  expect(strict.stdout).toMatch(
+    /^FAIL {2}the cluster cannot be downgraded to 3\.3: etcdserver: invalid downgrade target/m,
+  );
+  const down = run("quorate", "preflight", "--dir=before", "--endpoints=127.0.0.1:1", "--command-timeout=300ms");
+  expect(down.code).toBe(1);
+});

@@ -8,8 +8,9 @@ import { program } from "./program.ts";
 const help = `quorate: etcd, re-made in TypeScript.
 
 Usage:
-  quorate backup           save, verify and list backups
+  quorate backup           save, verify, list and encrypt backups
   quorate defrag           defragment members where a rule says so
+  quorate preflight        check cluster and backup before an upgrade, downgrade or other maintenance
   quorate local-cluster    run a cluster on this machine, for trying things out
   quorate --version        print the version
   quorate --help           print this help
@@ -27,7 +28,7 @@ async function main(word: string, rest: readonly string[]): Promise<void> {
     process.stdout.write(localClusterHelp);
   } else if (word === "local-cluster") {
     await localCluster(rest);
-  } else if (["backup", "defrag"].includes(word)) {
+  } else if (["backup", "defrag", "preflight"].includes(word)) {
     await runProgram(program, closeClients);
   } else if (rest.length === 0 && ["--version", "-version", "version"].includes(word)) {
     process.stdout.write(`${versionText("quorate")}\n`);
