@@ -119,6 +119,11 @@ test.each([
     "min version (TLS1.3) is greater than max version (TLS1.2)",
   ],
   [["--discovery-token=a"], "both --discovery-token and --discovery-endpoints must be set"],
+  [["--discovery-endpoints=http://d:1"], "both --discovery-token and --discovery-endpoints must be set"],
+  [
+    ["--discovery-proxy=http://p:1", "--discovery-user=u"],
+    "both v2 discovery settings (discovery, discovery-proxy) and",
+  ],
   [["--initial-cluster=a=http://a:1", "--discovery-srv=x"], "multiple discovery or bootstrap flags are set."],
   [["--discovery-fallback=proxy"], 'v2 proxy is deprecated, and --discovery-fallback can\'t be configured as "proxy"'],
   [["--feature-gates=LeaseCheckpointPersist=true"], "requires enabling feature gate LeaseCheckpoint"],

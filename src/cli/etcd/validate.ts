@@ -96,13 +96,21 @@ function checkBindUrl(url: string): void {
   if (!isIp) throw new Error(`expected IP in URL for binding (${url})`);
 }
 
+const registryAccess = [
+  "discovery-cert",
+  "discovery-key",
+  "discovery-cacert",
+  "discovery-user",
+  "discovery-password",
+] as const;
+
 function checkBootstrap(values: FlagValues, given: ReadonlyMap<FlagName, unknown>): void {
-  const v2 = values.discovery !== "" || values["discovery-proxy"] !== "";
-  const v3 = values["discovery-token"] !== "" || values["discovery-endpoints"].length > 0;
+  const isNamed = values["discovery-token"] !== "";
+  const hasRegistry = values["discovery-endpoints"].length > 0;
   const chosen = [
     given.has("initial-cluster"),
     values.discovery !== "",
-    values["discovery-endpoints"].length > 0,
+    hasRegistry,
     values["discovery-srv"] !== "",
   ].filter(Boolean).length;
   if (chosen > 1) {
@@ -110,12 +118,13 @@ function checkBootstrap(values: FlagValues, given: ReadonlyMap<FlagName, unknown
       'multiple discovery or bootstrap flags are set. Choose one of "initial-cluster", "discovery", "discovery-endpoints" or "discovery-srv"',
     );
   }
-  if (v2 && v3) {
+  const isV3 = isNamed || hasRegistry || registryAccess.some((name) => values[name] !== "");
+  if (values["discovery-proxy"] !== "" && isV3) {
     throw new Error(
       "both v2 discovery settings (discovery, discovery-proxy) and v3 discovery settings (discovery-token, discovery-endpoints, discovery-cert, discovery-key, discovery-cacert, discovery-user, discovery-password) are set",
     );
   }
-  if (v3 && (values["discovery-token"] === "" || values["discovery-endpoints"].length === 0)) {
+  if (isNamed !== hasRegistry) {
     throw new Error("both --discovery-token and --discovery-endpoints must be set");
   }
   if (values["discovery-endpoints"].includes("")) {
