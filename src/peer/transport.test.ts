@@ -270,12 +270,17 @@ test("a paused peer neither sends nor hears, and goes on when resumed", async ()
   expect(b.received.length).toBe(1);
 });
 
-test("what the member has no room for is dropped and counted", async () => {
+test("what the member does not take is dropped and counted; a proposal that nobody leads for is called so", async () => {
   const [a, b] = await pair();
   b.accepts = false;
   a.transport.send([message(MessageType.Prop, idA, idB, { entries: entries(0, 1) })]);
   await clock.settle();
   expect(b.transport.metrics.of(idA).receiveFailures).toBe(1);
+  expect(b.has("failed to process Raft message")).toBe(true);
+  expect(b.has("dropped internal Raft message since receiving buffer is full (overloaded network)")).toBe(false);
+  a.transport.send([message(MessageType.Heartbeat, idA, idB)]);
+  await clock.settle();
+  expect(b.has("dropped internal Raft message since receiving buffer is full (overloaded network)")).toBe(true);
   expect(a.transport.activeSince(idB)).toBeTypeOf("number");
 });
 

@@ -235,6 +235,11 @@ export class PeerTransport {
     }
     if (this.#handlers.receive(message)) return;
     this.metrics.of(message.from).receiveFailures++;
+    // Nobody leads now, or leadership is being handed over: the member that sent it tells its client.
+    if (message.type === MessageType.Prop) {
+      if (!this.#causes.isNews(`proposal ${message.from}`)) return;
+      return this.#log.warn("failed to process Raft message", { error: "raft proposal dropped" });
+    }
     if (!this.#causes.isNews(`full ${message.from}`)) return;
     this.#log.warn("dropped internal Raft message since receiving buffer is full (overloaded network)", {
       "message-type": typeName(message.type),
