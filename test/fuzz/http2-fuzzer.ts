@@ -8,26 +8,10 @@
  * - what waits for the client stays below the limits.
  */
 import { FrameType } from "../../src/http2/frame.ts";
+import { generator, type Random, randomBytes } from "./random.ts";
 import { RawPeer, frame, message, preface, settings, uint32 } from "../support/raw-http2.ts";
 
-/** Mulberry32: small, and the same everywhere. */
-export function generator(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000) * below);
-  };
-}
-
-type Random = (below: number) => number;
-
 const paths = ["/t.S/Echo", "/t.S/Hang", "/t.S/Big", "/t.S/Chat", "/t.S/None", "/x/y"];
-
-function randomBytes(random: Random, most: number): Uint8Array {
-  return Uint8Array.from({ length: random(most + 1) }, () => random(256));
-}
 
 /** One thing the client says, proper or not. */
 function utterance(peer: RawPeer, random: Random, next: { id: number }, tame: boolean): Uint8Array {

@@ -54,7 +54,8 @@ export function parseConfigFile(yaml: string): Map<FlagName, unknown> {
 function toObject(yaml: string): Record<string, unknown> {
   let document: unknown;
   try {
-    document = parse(yaml);
+    // Its warnings go to standard error past the log.
+    document = parse(yaml, { logLevel: "error" });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split("\n")[0] : String(cause);
     throw new Error(`error converting YAML to JSON: yaml: ${reason}`, { cause });

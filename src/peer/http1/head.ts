@@ -78,14 +78,24 @@ export class HeadReader {
   }
 }
 
+/** Without blanks and tabs around. By hand: a pattern for it takes the square of the length on many blanks. */
+function trimmed(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && (text[start] === " " || text[start] === "\t")) start++;
+  while (end > start && (text[end - 1] === " " || text[end - 1] === "\t")) end--;
+  return text.slice(start, end);
+}
+
 function parseFields(lines: readonly string[]): Fields {
   const fields = new Map<string, string>();
   for (let index = 1; index < lines.length; index++) {
-    const match = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/.exec(lines[index]);
+    const match = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)$/.exec(lines[index]);
     if (match === null) throw new HttpSyntaxError("malformed header field");
     const name = match[1].toLowerCase();
     const earlier = fields.get(name);
-    fields.set(name, earlier === undefined ? match[2] : `${earlier}, ${match[2]}`);
+    const value = trimmed(match[2]);
+    fields.set(name, earlier === undefined ? value : `${earlier}, ${value}`);
   }
   return fields;
 }

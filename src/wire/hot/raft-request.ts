@@ -11,6 +11,8 @@ import { readTxnRequest } from "./txn-request.ts";
 import type { DeleteRangeRequest, PutRequest, RangeRequest, TxnRequest } from "./types.ts";
 import { WireReader, WireType } from "./wire-reader.ts";
 import { sizeOfBigField, sizeOfVarint, writeBigField, writeVarint } from "./wire-writer.ts";
+import { EtcdError } from "../errors.ts";
+import { WireError } from "../wire-error.ts";
 
 /** Field numbers of the requests. */
 const fields = {
@@ -142,6 +144,16 @@ function writeRequest(target: Uint8Array, offset: number, tag: number, request: 
 
 /** @throws {WireError} when the bytes are no such message. */
 export function decodeRaftRequest(bytes: Uint8Array): RaftRequest {
+  try {
+    return readRaftRequest(bytes);
+  } catch (cause) {
+    if (cause instanceof WireError || cause instanceof EtcdError || !(cause instanceof Error)) throw cause;
+    // Generated codecs throw errors of no kind of their own.
+    throw new WireError(cause.message, { cause });
+  }
+}
+
+function readRaftRequest(bytes: Uint8Array): RaftRequest {
   const reader = new WireReader(bytes);
   let ownId = 0n;
   let headerId = 0n;
