@@ -4,7 +4,7 @@
  * Source: etcd server/storage/mvcc/kvstore.go (restore).
  */
 import type { Steps } from "../base/steps.ts";
-import type { BackendReader, RowPosition } from "../storage/backend/bucket.ts";
+import type { BackendReader, RowPosition, RowVisitor } from "../storage/backend/bucket.ts";
 import { readFinishedCompact, readScheduledCompact } from "../storage/backend/schema.ts";
 import type { Core } from "./core.ts";
 import type { LeaseBook } from "./lease-book.ts";
@@ -60,7 +60,7 @@ function* loadRows({ index, pair: reader }: Core, { rows, rowsPerStep }: Restore
     const from: RowPosition = next;
     next = undefined;
     let left = rowsPerStep;
-    rows.scanRows(from, undefined, (main, sub, isTombstone, value) => {
+    const visit: RowVisitor = (main, sub, isTombstone, value) => {
       if (left-- === 0) {
         next = { main, sub };
         return false;
@@ -71,7 +71,8 @@ function* loadRows({ index, pair: reader }: Core, { rows, rowsPerStep }: Restore
       else if (leased.size > 0) leased.delete(slot);
       newest = main;
       return true;
-    });
+    };
+    rows.scanRows(from, undefined, visit, true);
     yield;
   }
   return { newest, leased };

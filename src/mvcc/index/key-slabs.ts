@@ -117,6 +117,19 @@ export class KeySlabs {
     return index;
   }
 
+  /** Whether the keys at both addresses, which have at least `length` bytes, agree in so many; whole words of four are compared. */
+  sharesWords(address: number, other: number, length: number): boolean {
+    const words = this.#words[address >>> 16];
+    const otherWords = this.#words[other >>> 16];
+    const start = (address & 0xffff) + headerBytes / 4;
+    const otherStart = (other & 0xffff) + headerBytes / 4;
+    const count = length >>> 2;
+    for (let index = 0; index < count; index++) {
+      if (words[start + index] !== otherWords[otherStart + index]) return false;
+    }
+    return true;
+  }
+
   /** Sign of (key at `address`) - `key`, given the length of their common prefix. */
   orderAfter(address: number, key: Uint8Array, common: number): number {
     const slab = address >>> 16;

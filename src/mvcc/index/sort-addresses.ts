@@ -44,15 +44,19 @@ export function* sortAddresses(addresses: Uint32Array, slabs: KeySlabs): Steps<v
   }
 }
 
-/** Length of what the keys of a part have in common, at least its depth. */
+/** Bytes that all keys of a part have in common: at least its depth, and else a multiple of four. */
 function* sharedPrefix(addresses: Uint32Array, slabs: KeySlabs, { start, end, depth }: Part): Steps<number> {
-  const first = slabs.view(addresses[start]);
-  let shared = first.length;
+  const first = addresses[start];
+  let shared = slabs.length(first) & ~3;
   for (let index = start + 1; index < end && shared > depth; index++) {
-    shared = Math.min(shared, slabs.commonPrefix(addresses[index], first, depth));
+    const address = addresses[index];
+    const length = slabs.length(address);
+    if (length < shared || !slabs.sharesWords(first, address, shared)) {
+      shared = slabs.commonPrefix(address, slabs.view(first), depth) & ~3;
+    }
     if ((index - start) % readsPerStep === 0) yield;
   }
-  return shared;
+  return Math.max(shared, depth);
 }
 
 function loadWindows(

@@ -172,8 +172,8 @@ export class Backend implements BackendReader {
     return this.#reader.getRow(main, sub, tombstone);
   }
 
-  scanRows(from: RowPosition, to: RowPosition | undefined, visit: RowVisitor): void {
-    this.#reader.scanRows(from, to, visit);
+  scanRows(from: RowPosition, to: RowPosition | undefined, visit: RowVisitor, isTransient = false): void {
+    this.#reader.scanRows(from, to, visit, isTransient);
   }
 
   lastRow(): RowPosition | undefined {

@@ -54,8 +54,12 @@ export interface BackendReader {
    * @returns a view: nobody writes to it; it pins the page it lies in, so copy what is kept.
    */
   getRow(main: number, sub: number, tombstone?: boolean): Uint8Array | undefined;
-  /** Visits the rows of `[from, to)` in order; `to` undefined = to the end. The visitor must not write to the backend. */
-  scanRows(from: RowPosition, to: RowPosition | undefined, visit: RowVisitor): void;
+  /**
+   * Visits the rows of `[from, to)` in order; `to` undefined = to the end. The visitor must not write to the backend.
+   *
+   * @param isTransient - the visitor keeps no view: a long scan may then use the same memory again and again.
+   */
+  scanRows(from: RowPosition, to: RowPosition | undefined, visit: RowVisitor, isTransient?: boolean): void;
   /** The position of the newest row, or undefined when there is none. */
   lastRow(): RowPosition | undefined;
   /** A pair of a bucket other than `key`. A view. */

@@ -52,10 +52,10 @@ export class LayeredReader implements BackendReader {
     return this.#tree.getRow(main, sub, tombstone);
   }
 
-  scanRows(from: RowPosition, to: RowPosition | undefined, visit: RowVisitor): void {
+  scanRows(from: RowPosition, to: RowPosition | undefined, visit: RowVisitor, isTransient = false): void {
     const endMain = to?.main ?? Number.MAX_SAFE_INTEGER;
     const endSub = to?.sub ?? Number.MAX_SAFE_INTEGER;
-    const tree = this.#tree.rows();
+    const tree = this.#tree.rows(isTransient);
     let treeRow = tree !== undefined && tree.seek(from.main, from.sub);
     const next = this.#layers.map(({ stage, rows }) => stage.puts.lowerBound(from.main, from.sub, rows));
     for (;;) {

@@ -49,9 +49,12 @@ export class TreeReader {
     return tree.get(this.#key);
   }
 
-  rows(): TreeRows | undefined {
-    const tree = this.bucket(buckets.key);
-    return tree === undefined ? undefined : new TreeRows(this.#tx, tree.cursor());
+  /** @param isTransient - values are looked at only until the next move. */
+  rows(isTransient = false): TreeRows | undefined {
+    const cursor = this.bucket(buckets.key)?.cursor();
+    if (cursor === undefined) return undefined;
+    cursor.isTransient = isTransient;
+    return new TreeRows(this.#tx, cursor);
   }
 }
 

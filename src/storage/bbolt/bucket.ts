@@ -183,8 +183,8 @@ export class Bucket implements CursorSource {
     return this.#tx.corrupt(what, elements instanceof Page ? elements.id : undefined);
   }
 
-  openScan(): PageSource | undefined {
-    return this.#tx.openScan();
+  openScan(isTransient: boolean): PageSource | undefined {
+    return this.#tx.openScan(isTransient);
   }
 
   // --- for the appender ---

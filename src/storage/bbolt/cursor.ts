@@ -5,6 +5,7 @@
  * Termination on damaged files: a page's own keys ascend (checked when it was read), and a step to another leaf that
  * does not ascend is refused, so no ring of pages can keep a cursor busy.
  */
+import { copyBytes } from "../../base/bytes.ts";
 import { treeDepthMax } from "./format.ts";
 import { childIndexFor, type Elements, type Page } from "./page.ts";
 
@@ -15,8 +16,8 @@ export interface CursorSource {
   childElements(page: number, scan: PageSource | undefined): Elements;
   /** @throws {CorruptionError} always. */
   corrupt(leaf: Elements, what: string): never;
-  /** Read-ahead for a long scan; undefined inside a write transaction. */
-  openScan(): PageSource | undefined;
+  /** Read-ahead for a long scan; undefined inside a write transaction. See {@link Cursor.isTransient}. */
+  openScan(isTransient: boolean): PageSource | undefined;
 }
 
 export interface PageSource {
@@ -35,6 +36,8 @@ export class Cursor {
   /** The leaf under the cursor; undefined before the first move and after the last element. */
   leaf: Elements | undefined;
   index = 0;
+  /** Views of the elements are used only until the next move: a long scan may read its pages into the same memory again. */
+  isTransient = false;
 
   constructor(source: CursorSource) {
     this.#source = source;
@@ -139,8 +142,10 @@ export class Cursor {
   }
 
   #stepLeaf(from: Elements, direction: 1 | -1): boolean {
-    const edge = from.count === 0 ? undefined : from.keyAt(direction === 1 ? from.count - 1 : 0);
-    if (++this.#leaves === scanAfterLeaves) this.#scan = this.#source.openScan();
+    let edge = from.count === 0 ? undefined : from.keyAt(direction === 1 ? from.count - 1 : 0);
+    // Reading the next leaf may use the memory of this one.
+    if (this.isTransient && edge !== undefined) edge = copyBytes(edge);
+    if (++this.#leaves === scanAfterLeaves) this.#scan = this.#source.openScan(this.isTransient);
     const path = this.#path;
     while (path.length > 0) {
       const depth = path.length - 1;

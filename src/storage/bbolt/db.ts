@@ -206,7 +206,7 @@ export class BoltDb {
       meta,
       freelist: new Freelist(),
       page: (id, highWater) => this.#page(id, highWater),
-      readAhead: (highWater) => this.#readAhead(highWater),
+      readAhead: (highWater, isTransient) => this.#readAhead(highWater, isTransient),
       freelistRun: (id) => this.#freelistHeader(id).run,
       growFile: (highWater) => this.#growFile(highWater),
       corrupt: (what, page) => this.#corrupt(what, page),
@@ -240,13 +240,14 @@ export class BoltDb {
     return page;
   }
 
-  #readAhead(highWater: number): PageSource {
+  #readAhead(highWater: number, isTransient: boolean): PageSource {
     return new ReadAhead({
       file: this.#file,
       pageSize: this.#host.meta.pageSize,
       highWater,
       cached: (id) => this.#cache.get(id),
       load: (id) => this.#load(id, highWater),
+      isTransient,
     });
   }
 

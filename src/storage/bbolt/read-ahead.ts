@@ -1,9 +1,13 @@
 /**
  * Reads for long scans: big pieces of the file at once, past the page cache, so that a full scan neither pays a system
  * call per page nor throws out what others use. Pieces grow while the scan proves sequential and shrink when it jumps.
+ *
+ * A transient scan, whose reader keeps no view, reads into the memory of the oldest piece: a scan of gigabytes then costs
+ * no garbage. Branch pages, which a cursor holds on to while it goes through their leaves, never come from such memory.
  */
 import type { DiskFile } from "../../platform/disk.ts";
 import type { PageSource } from "./cursor.ts";
+import { PageFlag } from "./format.ts";
 import { Page, pageFault } from "./page.ts";
 
 const pieceBytesMin = 16 << 10;
@@ -27,6 +31,7 @@ export interface ReadAheadOptions {
   cached(id: number): Page | undefined;
   /** Reads one page the ordinary way, with full error reporting. */
   load(id: number): Page;
+  readonly isTransient: boolean;
 }
 
 export class ReadAhead implements PageSource {
@@ -60,22 +65,30 @@ export class ReadAhead implements PageSource {
       ? Math.min(this.#pieceBytes * 2, pieceBytesMax)
       : Math.max(this.#pieceBytes >>> 1, pieceBytesMin);
     const count = Math.min(Math.max(Math.floor(this.#pieceBytes / pageSize), 1), highWater - id);
-    const bytes = new Uint8Array(count * pageSize);
+    const oldest = this.#pieces.length === piecesKept ? this.#pieces.pop() : undefined;
+    const bytes = this.#memory(count * pageSize, oldest);
     const read = file.readSync(bytes, id * pageSize);
-    const piece: Piece = { first: id, count: Math.floor(read / pageSize), bytes, words: new Uint32Array(bytes.buffer) };
+    const words = bytes === oldest?.bytes ? oldest.words : new Uint32Array(bytes.buffer);
+    const piece: Piece = { first: id, count: Math.floor(read / pageSize), bytes, words };
     this.#pieces.unshift(piece);
-    if (this.#pieces.length > piecesKept) this.#pieces.pop();
     return piece;
+  }
+
+  /** Memory for a piece: that of the oldest one when nobody can have kept a view of it. */
+  #memory(size: number, oldest: Piece | undefined): Uint8Array {
+    const canReuse = this.#options.isTransient && oldest?.bytes.length === size;
+    return canReuse && oldest !== undefined ? oldest.bytes : new Uint8Array(size);
   }
 
   /** Undefined when the page is not whole in the piece or not sound: then `load` reads it, and says what is wrong. */
   #pageIn(piece: Piece, id: number): Page | undefined {
-    const { pageSize } = this.#options;
+    const { pageSize, isTransient } = this.#options;
     const index = id - piece.first;
     if (index >= piece.count) return undefined;
     const start = index * pageSize;
     const word = start >>> 2;
     if (piece.words[word] !== id >>> 0) return undefined;
+    if (isTransient && (piece.words[word + 2] & 0xffff) !== PageFlag.leaf) return undefined;
     const run = piece.words[word + 3] + 1;
     if (index + run > piece.count) return undefined;
     const size = run * pageSize;

@@ -17,7 +17,8 @@ export interface TxHost {
   readonly syncs: boolean;
   /** A sound page below `highWater`. @throws {CorruptionError} */
   page(id: number, highWater: number): Page;
-  readAhead(highWater: number): PageSource;
+  /** @param isTransient - leaves it gives are good only until some more were asked for. */
+  readAhead(highWater: number, isTransient: boolean): PageSource;
   /** Pages in the stored free list's run. @throws {CorruptionError} */
   freelistRun(id: number): number;
   growFile(highWater: number): Promise<void>;

@@ -135,8 +135,8 @@ export class Tx {
     return dirty ?? this.#host.page(id, this.#highWater);
   }
 
-  openScan(): PageSource | undefined {
-    return this.writable ? undefined : this.#host.readAhead(this.#highWater);
+  openScan(isTransient: boolean): PageSource | undefined {
+    return this.writable ? undefined : this.#host.readAhead(this.#highWater, isTransient);
   }
 
   corrupt(what: string, page?: number): never {
