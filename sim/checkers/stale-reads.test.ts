@@ -47,6 +47,25 @@ test("a read at an old revision that shows another state, and one of a future th
   expect(problems(read({ isSerializable: true }, 9, 3))[0]).toContain("never was");
 });
 
+test("history is refused only when it was compacted", () => {
+  const compact: Operation = {
+    client: 1,
+    call: 0,
+    return: 1,
+    request: { kind: "compact", revision: 3 },
+    outcome: { kind: "ok", result: { kind: "compact", revision: 0 } },
+  };
+  const refused = (revision: number): Operation => ({
+    client: 1,
+    call: 2,
+    return: 3,
+    request: { kind: "range", key: "a", revision },
+    outcome: { kind: "failed", reason: "compacted", message: "" },
+  });
+  expect(problems(compact, refused(2))).toEqual([]);
+  expect(problems(compact, refused(3))[0]).toContain("nobody compacted that far");
+});
+
 test("an acknowledged change beyond the end, and a revision given twice, are losses", () => {
   const write = (revision: number): Operation => ({
     client: 1,

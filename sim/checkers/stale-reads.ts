@@ -1,6 +1,6 @@
 /**
  * Reads that need not see the newest state, but must see a state that really was: those at an old revision, and serializable
- * ones, whose header says at which revision the member stood.
+ * ones, whose header says at which revision the member stood. And history may be refused only when somebody had it compacted.
  */
 import { describeOperation, describePair } from "../history/describe.ts";
 import type { Operation, Pair, RangeRequest, RangeResult, Violation } from "../history/history.ts";
@@ -19,7 +19,7 @@ export function checkStaleReads(
     return [{ operation, request, result: outcome.result, at }];
   });
   reads.sort((a, b) => a.at - b.at);
-  const violations: Violation[] = [];
+  const violations = wrongRefusals(operations);
   // Walks through the revisions once, as all reads are in their order.
   const pairs = new Map<string, Omit<Pair, "lease">>();
   let revision = 1;
@@ -42,6 +42,22 @@ export function checkStaleReads(
     }
   }
   return violations;
+}
+
+/** Reads that were told that their revision is compacted, although nobody had asked for that. */
+function wrongRefusals(operations: readonly Operation[]): Violation[] {
+  const compactions = operations.flatMap(({ request, outcome, call }) =>
+    request.kind === "compact" && outcome.kind !== "failed" ? [{ revision: request.revision, call }] : [],
+  );
+  return operations.flatMap((operation) => {
+    const { request, outcome, return: end } = operation;
+    if (request.kind !== "range" || outcome.kind !== "failed" || outcome.reason !== "compacted") return [];
+    const at = request.revision ?? 0;
+    const isDue = compactions.some(({ revision, call }) => revision > at && call < (end ?? Infinity));
+    return isDue
+      ? []
+      : [violationOf(operation, `revision ${at} is refused as compacted, but nobody compacted that far`, [])];
+  });
 }
 
 function violationOf(operation: Operation, message: string, more: readonly string[]): Violation {
