@@ -6,7 +6,14 @@
  * `u < t + TTL` is too early. A pair that is still read long after its lease's time, in quiet times, is too late.
  */
 import { describeOperation } from "../history/describe.ts";
-import { covers, type Operation, type Violation, type WatchEvent, type WatchRecord } from "../history/history.ts";
+import {
+  covers,
+  type Operation,
+  type Request,
+  type Violation,
+  type WatchEvent,
+  type WatchRecord,
+} from "../history/history.ts";
 import { expiryClient, type Linearization } from "./linearizability.ts";
 
 export interface LeaseRules {
@@ -119,9 +126,13 @@ function mayBeAnothers(operations: readonly Operation[], lease: string, events: 
   return operations.some(({ request, outcome }) => {
     if (outcome.kind === "failed") return false;
     if (request.kind === "leaseRevoke") return request.lease === lease;
-    if (outcome.kind !== "unknown") return false;
-    return request.kind === "txn" || (request.kind === "delete" && events.some(({ key }) => covers(request, key)));
+    return outcome.kind === "unknown" && events.some(({ key }) => mayDelete(request, key));
   });
+}
+
+function mayDelete(request: Request, key: string): boolean {
+  if (request.kind === "txn") return [...request.success, ...request.failure].some((inner) => mayDelete(inner, key));
+  return request.kind === "delete" && covers(request, key);
 }
 
 function tooLate(

@@ -1,5 +1,5 @@
 /** One seed, from its plan to a summary that can be sent between processes. */
-import { mutations, type MutationName } from "../mutations/mutations.ts";
+import { type Mutation, mutations, type MutationName } from "../mutations/mutations.ts";
 import { drawPlan } from "../plan/draw.ts";
 import type { Plan } from "../plan/plan.ts";
 import { simulate, type SimulationOptions, type SimulationResult } from "../run/simulation.ts";
@@ -23,9 +23,8 @@ export interface Summary extends Task {
 }
 
 export function planOf({ seed, minutes, members, mutation }: Task): Plan {
-  const hints: { readonly faults?: Plan["faults"][number]["kind"][]; readonly flags?: readonly string[] } =
-    mutation === undefined ? {} : (mutations[mutation] as object);
-  return drawPlan({ seed, minutes, members, faults: hints.faults, flags: hints.flags });
+  const planted: Mutation | undefined = mutation === undefined ? undefined : mutations[mutation];
+  return drawPlan({ ...planted?.hints, seed, minutes, members });
 }
 
 export async function runPlan(

@@ -13,21 +13,24 @@ import { WatchStream } from "../../src/mvcc/watch/watch-stream.ts";
 import type { DiskFile } from "../../src/platform/disk.ts";
 import { VirtualDisk } from "../../src/platform/virtual/index.ts";
 import { RaftLog } from "../../src/raft/log.ts";
+import { Raft } from "../../src/raft/raft.ts";
 import { Tracker } from "../../src/raft/tracker.ts";
 import { Backend } from "../../src/storage/backend/backend.ts";
 import { buckets } from "../../src/storage/backend/bucket.ts";
 import { metaKeys } from "../../src/storage/backend/schema.ts";
 import { Wal } from "../../src/storage/wal/wal.ts";
 import { NONE } from "../../src/wire/raft/types.ts";
+import type { DrawOptions } from "../plan/draw.ts";
 import type { FaultKind } from "../plan/plan.ts";
 import { type Undo, wrap } from "../world/wrap.ts";
+
+export type PlanHints = Pick<DrawOptions, "faults" | "flags" | "failpoints" | "pace">;
 
 export interface Mutation {
   readonly what: string;
   plant(): Undo;
-  /** Only these faults, when others would seldom bring it out. */
-  readonly faults?: readonly FaultKind[];
-  readonly flags?: readonly string[];
+  /** How plans are drawn that bring it out often enough. */
+  readonly hints?: PlanHints;
 }
 
 /** True every `period`-th time. */
@@ -38,14 +41,10 @@ function every(period: number): () => boolean {
 
 const restarts: readonly FaultKind[] = ["powerFailure", "powerFailureAtWrite", "blackout", "kill"];
 const partitions: readonly FaultKind[] = ["isolate", "cut", "pause", "moveLeader", "kill"];
-/** A member that comes back finds the log compacted, and gets a snapshot. */
-const fallingBehind: readonly FaultKind[] = ["isolate", "powerFailure", "powerFailureAtWrite", "grow"];
-const shortLogs = ["--snapshot-count=20", "--snapshot-catchup-entries=5"];
-
 export const mutations = {
   "skip-fsync": {
     what: "no sync reaches the disk",
-    faults: restarts,
+    hints: { faults: restarts },
     plant: () =>
       wrap(VirtualDisk.prototype, "afterSync", function (this: VirtualDisk, afterSync) {
         return afterSync.call(this, () => undefined);
@@ -53,30 +52,45 @@ export const mutations = {
   },
   "ack-before-sync": {
     what: "the log says that entries are durable when they are only written",
-    faults: restarts,
+    hints: { faults: restarts },
     plant: () =>
       wrap(Wal.prototype, "save", function (this: Wal, save, hardState, entries, _mustSync, done) {
         save.call(this, hardState, entries, false, done);
       }),
   },
-  "forget-vote": {
-    what: "the vote is not written to the log",
-    faults: ["kill", "powerFailure", "isolate"],
-    flags: ["--pre-vote=false"],
+  "vote-not-durable": {
+    what: "the vote is not written to the log, and forgotten with the process",
+    hints: {
+      faults: ["kill", "kill", "badNetwork", "powerFailure"],
+      flags: ["--pre-vote=false"],
+      pace: { meanMs: 400, longestMs: 150 },
+    },
     plant: () =>
       wrap(Wal.prototype, "save", function (this: Wal, save, hardState, entries, mustSync, done) {
         save.call(this, hardState === undefined ? undefined : { ...hardState, vote: NONE }, entries, mustSync, done);
       }),
   },
+  "forget-vote": {
+    what: "a candidate forgets that it has voted for itself",
+    hints: {
+      faults: ["kill", "badNetwork", "moveLeader"],
+      flags: ["--pre-vote=false"],
+      pace: { meanMs: 1_500, longestMs: 3_000 },
+    },
+    plant: () =>
+      wrap(Raft.prototype, "becomeCandidate", function (this: Raft, becomeCandidate) {
+        becomeCandidate.call(this);
+        this.vote = NONE;
+      }),
+  },
   "vote-for-anybody": {
     what: "votes go to candidates whose log is behind",
-    faults: ["isolate", "cut", "powerFailure", "kill"],
-    flags: ["--pre-vote=false"],
+    hints: { faults: ["isolate", "cut", "powerFailure", "kill"], flags: ["--pre-vote=false"] },
     plant: () => wrap(RaftLog.prototype, "isUpToDate", () => true),
   },
   "commit-without-quorum": {
     what: "the leader takes an entry for committed when one member has it",
-    faults: partitions,
+    hints: { faults: partitions },
     plant: () =>
       wrap(Tracker.prototype, "committedIndex", function (this: Tracker) {
         return Math.max(...this.ordered.map(({ match }) => match));
@@ -84,7 +98,7 @@ export const mutations = {
   },
   "stale-read": {
     what: "linearizable reads are served without asking the others",
-    faults: partitions,
+    hints: { faults: partitions },
     plant: () =>
       wrap(EtcdMember.prototype, "readIndex", (_readIndex, callback) => {
         callback(undefined);
@@ -186,7 +200,7 @@ export const mutations = {
   },
   "dropped-tombstone": {
     what: "now and then a deletion is not written to the database",
-    faults: restarts,
+    hints: { faults: restarts },
     plant: () => {
       const isTime = every(5);
       return wrap(Backend.prototype, "putRow", function (this: Backend, putRow, main, sub, tombstone, value) {
@@ -196,7 +210,7 @@ export const mutations = {
   },
   "wrong-hash": {
     what: "the hash of the data depends on who computes it",
-    faults: ["compareHashes"],
+    hints: { faults: ["compareHashes"] },
     plant: () => {
       const isTime = every(101);
       return wrap(RowHasher.prototype, "add", function (this: RowHasher, add, main, sub, isTombstone, value) {
@@ -206,7 +220,7 @@ export const mutations = {
   },
   "index-ahead-of-data": {
     what: "the database claims to hold one entry more than it does",
-    faults: restarts,
+    hints: { faults: restarts },
     plant: () =>
       wrap(Backend.prototype, "put", function (this: Backend, put, bucket, key, value) {
         if (bucket !== buckets.meta || Buffer.compare(key, metaKeys.consistentIndex) !== 0) {
@@ -220,9 +234,9 @@ export const mutations = {
   },
   "lost-page-write": {
     what: "now and then a write to the database file does not happen",
-    faults: restarts,
+    hints: { faults: restarts },
     plant: () => {
-      const isTime = every(150);
+      const isTime = every(25);
       return onFiles(/\/db$/, (file) => {
         const writeMany = file.writeMany.bind(file);
         file.writeMany = (sources, position) => (isTime() ? Promise.resolve() : writeMany(sources, position));
@@ -233,8 +247,11 @@ export const mutations = {
   },
   "snapshot-without-fsync": {
     what: "a database received from the leader is taken into use without a sync",
-    faults: fallingBehind,
-    flags: shortLogs,
+    hints: {
+      faults: ["isolate", "powerFailure", "failpoint"],
+      flags: ["--snapshot-count=20", "--snapshot-catchup-entries=5"],
+      failpoints: ["applyAfterOpenSnapshot", "raftAfterApplySnap", "raftAfterWALRelease", "raftAfterSaveSnap"],
+    },
     plant: () =>
       onFiles(/\/tmp\d+$/, (file) => {
         file.sync = () => Promise.resolve();

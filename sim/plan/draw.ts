@@ -9,6 +9,10 @@ export interface DrawOptions {
   readonly members: number | undefined;
   /** Only these kinds of faults. */
   readonly faults?: readonly FaultKind[] | undefined;
+  /** Only these failpoints, and each ends the process. */
+  readonly failpoints?: readonly FailpointName[] | undefined;
+  /** Mean time between faults, and the longest that one lasts. */
+  readonly pace?: { readonly meanMs: number; readonly longestMs: number } | undefined;
   /** Win over those that are drawn. */
   readonly flags?: readonly string[] | undefined;
 }
@@ -93,7 +97,8 @@ const faultMeanMs = 2_500;
 /** Before it nothing goes wrong. */
 const calmStartMs = 1_500;
 
-export function drawPlan({ seed, minutes, members, faults, flags = [] }: DrawOptions): Plan {
+export function drawPlan(options: DrawOptions): Plan {
+  const { seed, minutes, members, flags = [] } = options;
   const random = new SeededRandom(seed);
   const size = members ?? pick(random, [3, 3, 3, 5]);
   const durationMs = Math.round(minutes * 60_000);
@@ -103,7 +108,7 @@ export function drawPlan({ seed, minutes, members, faults, flags = [] }: DrawOpt
     durationMs,
     clients: seeds(random, 3 + random.below(5)),
     watchers: seeds(random, 2 + random.below(3)),
-    faults: drawFaults(random, durationMs, size, faults),
+    faults: drawFaults(random, durationMs, size, options),
     flags: [...drawFlags(random), ...flags],
     segmentSize: pick(random, [64 << 10, 256 << 10, 64 << 20]),
   };
@@ -123,34 +128,42 @@ function drawFlags(random: SeededRandom): string[] {
 }
 
 /** Storms of faults with calm between them, in which the cluster may catch up; few kinds in each run, so that runs differ. */
-function drawFaults(random: SeededRandom, durationMs: number, members: number, only?: readonly FaultKind[]): Fault[] {
+function drawFaults(random: SeededRandom, durationMs: number, members: number, options: DrawOptions): Fault[] {
   const drawn = (Object.keys(weights) as FaultKind[]).filter(() => random.float() < 0.6);
-  const kinds = only === undefined ? drawn : [...only];
+  const kinds = options.faults === undefined ? drawn : [...options.faults];
+  const meanMs = options.pace?.meanMs ?? faultMeanMs;
   if (kinds.length === 0) kinds.push("powerFailure");
   const total = kinds.reduce((sum, kind) => sum + weights[kind], 0);
   const faults: Fault[] = [];
   let now = calmStartMs;
   while (now < durationMs) {
     const stormEnd = now + 5_000 + random.float() * 25_000;
-    for (now += wait(random); now < stormEnd && now < durationMs; now += wait(random)) {
+    for (now += wait(random, meanMs); now < stormEnd && now < durationMs; now += wait(random, meanMs)) {
       let draw = random.float() * total;
       const kind = kinds.find((one) => (draw -= weights[one]) < 0) ?? kinds[0];
-      faults.push(drawFault(random, kind, Math.round(now), members));
+      faults.push(drawFault(random, kind, { atMs: Math.round(now), members, options }));
     }
     now = stormEnd + random.float() * 15_000;
   }
   return faults;
 }
 
-function wait(random: SeededRandom): number {
-  return -Math.log(1 - random.float()) * faultMeanMs;
+function wait(random: SeededRandom, meanMs: number): number {
+  return -Math.log(1 - random.float()) * meanMs;
 }
 
-function drawFault(random: SeededRandom, kind: FaultKind, atMs: number, members: number): Fault {
+interface Draw {
+  readonly atMs: number;
+  readonly members: number;
+  readonly options: DrawOptions;
+}
+
+function drawFault(random: SeededRandom, kind: FaultKind, { atMs, members, options }: Draw): Fault {
   const target: Target = random.float() < 0.4 ? "leader" : random.below(members);
   const other = random.below(members);
   /** Mostly short, sometimes longer than elections, leases and request timeouts. */
-  const forMs = Math.round(random.float() < 0.7 ? 100 + random.float() * 3_000 : 3_000 + random.float() * 12_000);
+  const drawnMs = random.float() < 0.7 ? 100 + random.float() * 3_000 : 3_000 + random.float() * 12_000;
+  const forMs = Math.round(Math.min(drawnMs, options.pace?.longestMs ?? Infinity));
   switch (kind) {
     case "powerFailure":
     case "kill":
@@ -210,7 +223,7 @@ function drawFault(random: SeededRandom, kind: FaultKind, atMs: number, members:
     case "failpoint": {
       const skip = random.below(8);
       const before = skip === 0 ? "" : `${skip}*off->`;
-      if (random.float() < 0.25)
+      if (options.failpoints === undefined && random.float() < 0.25)
         return {
           kind,
           atMs,
@@ -219,7 +232,14 @@ function drawFault(random: SeededRandom, kind: FaultKind, atMs: number, members:
           terms: `${before}3*sleep(${50 + random.below(1_500)})`,
           forMs,
         };
-      return { kind, atMs, target, name: pick(random, fatalPoints), terms: `${before}1*panic`, forMs };
+      return {
+        kind,
+        atMs,
+        target,
+        name: pick(random, options.failpoints ?? fatalPoints),
+        terms: `${before}1*panic`,
+        forMs,
+      };
     }
     case "moveLeader":
       return { kind, atMs, to: other };

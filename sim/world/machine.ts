@@ -229,7 +229,8 @@ export class Machine {
     return new Failpoints({
       panic: (message) => {
         const process = this.#process;
-        if (process !== undefined) this.#end(process, { kind: "panic", error: new Error(message) }, "killed");
+        const how = (process?.platform.random.float() ?? 0) < 0.5 ? "killed" : "powerFailed";
+        if (process !== undefined) this.#end(process, { kind: "panic", error: new Error(message) }, how);
         throw new CrashedError(message);
       },
       stall: (ms) => {
