@@ -13,7 +13,7 @@
  *
  * Time is counted in ticks, not milliseconds: a process that was suspended finds its writes done before the next few
  * ticks and was not let down by its disk. etcd's leader stops sending heartbeats while it waits for the disk, and is
- * replaced for that. See docs/decisions/0006-stalled-disk.md.
+ * replaced for that. See docs/decisions/0008-stalled-disk.md.
  */
 import { formatId, type Member } from "../membership/member.ts";
 import type { Logger } from "../platform/logger.ts";
