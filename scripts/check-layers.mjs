@@ -45,6 +45,7 @@ const allowed = {
   http: ["base", "platform", "wire", "grpc", "alarm", "membership", "server"],
   client: ["base", "platform", "wire", "http2", "grpc"],
   discovery: ["base", "platform", "wire", "membership", "client"],
+  proxy: ["base", "platform", "wire", "http2", "grpc", "client", "discovery", "http"],
   cli: [
     "base",
     "platform",
@@ -66,6 +67,7 @@ const allowed = {
     "http",
     "client",
     "discovery",
+    "proxy",
   ],
   testing: ["base", "platform", "wire", "client", "cli"],
 };
@@ -117,7 +119,7 @@ for (const file of files) {
     }
   }
   if (!isTest) imports.set(file, targets);
-  if (!isTest && [...cores, "server", "peer"].includes(file.split("/")[0])) {
+  if (!isTest && [...cores, "server", "peer", "proxy"].includes(file.split("/")[0])) {
     for (const match of text.matchAll(
       /\b(Date\.now|new Date\(\)|Math\.random|setTimeout|setInterval|setImmediate|performance\.now|process\.hrtime)\s*\(/g,
     )) {

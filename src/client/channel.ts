@@ -11,6 +11,7 @@ import { NetworkError, type Connection, type Network } from "../platform/network
 import type { Random } from "../platform/random.ts";
 import type { ClientTls } from "../platform/tls.ts";
 import { Code } from "../wire/errors.ts";
+import { dialText } from "./dial-text.ts";
 import { parseEndpoint, usesTls, type Endpoint } from "./endpoint.ts";
 
 /** First pause after a failed connect, doubled up to the longest one, each varied by a fifth. */
@@ -249,7 +250,7 @@ class Link {
     this.#failedWith(
       isHandshake
         ? `transport: authentication handshake failed: ${error.message}`
-        : `transport: Error while dialing: ${dialText(this.#endpoint, error)}`,
+        : `transport: Error while dialing: ${dialText(this.#endpoint.address, error)}`,
     );
     this.#retryLater();
   }
@@ -266,28 +267,8 @@ class Link {
   }
 }
 
-/** System error → Go's words for it. */
-const systemTexts: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "connect: connection refused",
-  ENETUNREACH: "connect: network is unreachable",
-  EHOSTUNREACH: "connect: no route to host",
-  ENOENT: "connect: no such file or directory",
-  EACCES: "connect: permission denied",
-  ETIMEDOUT: "i/o timeout",
-};
-
 /** What ended a connection before the server said a word. */
 function lossText(error: NetworkError | undefined): string {
   if (error === undefined) return "EOF";
   return error.code === "ECONNRESET" ? "read: connection reset by peer" : error.message;
-}
-
-function dialText(endpoint: Endpoint, error: unknown): string {
-  const { address } = endpoint;
-  const target = "path" in address ? `dial unix ${address.path}` : `dial tcp ${address.host}:${address.port}`;
-  if (error instanceof NetworkError) {
-    if (error.code === "ENOTFOUND" && "host" in address) return `dial tcp: lookup ${address.host}: no such host`;
-    return `${target}: ${systemTexts[error.code] ?? error.message}`;
-  }
-  return `${target}: ${error instanceof Error ? error.message : String(error)}`;
 }

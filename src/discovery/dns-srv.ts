@@ -99,19 +99,30 @@ async function entriesOf(options: SrvDiscovery, service: string, scheme: Scheme)
   return entries;
 }
 
+/** URLs for clients as {@link clientRecords} finds them. */
+export async function endpointsBySrv(resolver: Resolver, domain: string, serviceName: string): Promise<string[]> {
+  const records = await clientRecords(resolver, domain, serviceName);
+  return records.map(({ url }) => url);
+}
+
+/** An SRV record of a member's client port, and the URL that it stands for. */
+export interface ClientRecord extends ServiceRecord {
+  readonly url: string;
+}
+
 /**
- * URLs for clients, the encrypted ones first. Host names keep the dot at their end, as etcdctl prints them.
+ * What clients may connect to, the encrypted ones first. Host names keep the dot at their end, as etcdctl prints them.
  *
  * @throws {Error} with etcd's text, by rejection, when there are records of neither kind.
  */
-export async function endpointsBySrv(resolver: Resolver, domain: string, serviceName: string): Promise<string[]> {
-  const endpoints: string[] = [];
+export async function clientRecords(resolver: Resolver, domain: string, serviceName: string): Promise<ClientRecord[]> {
+  const endpoints: ClientRecord[] = [];
   const problems: string[] = [];
   for (const scheme of ["https", "http"] as const) {
     try {
       const service = serviceOf("etcd-client", serviceName, scheme);
       const records = await resolver.lookupServices(`_${service}._tcp.${domain}`);
-      endpoints.push(...records.map((record) => `${scheme}://${hostPortOf(record)}`));
+      endpoints.push(...records.map((record) => ({ ...record, url: `${scheme}://${hostPortOf(record)}` })));
     } catch (error) {
       problems.push(error instanceof Error ? error.message : String(error));
     }

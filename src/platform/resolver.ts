@@ -20,4 +20,8 @@ export interface ServiceRecord {
   /** A full host name, with the dot at its end. */
   readonly target: string;
   readonly port: number;
+  /** Records of the lowest number are used before all others; absent: 0. */
+  readonly priority?: number;
+  /** Share among records of one priority; absent or 0: whatever is left. */
+  readonly weight?: number;
 }

@@ -61,7 +61,7 @@ export class Listeners {
       if (isSecureUrl(url)) this.#secure.add(listener);
     } catch (cause) {
       if (cause instanceof NetworkError && cause.code === "ETLS") throw new ListenError(cause.message, { cause });
-      throw new ListenError(`${describe(address)}: ${reason(cause)}`, { cause });
+      throw new ListenError(listenErrorText(address, cause), { cause });
     }
   }
 
@@ -125,6 +125,11 @@ function toAddress(url: string): Address {
   const name = host.slice(0, colon).replace(/^\[|\]$/g, "");
   // Go resolves localhost to IPv4 first; Node would take whatever the resolver names first.
   return { host: name === "localhost" ? "127.0.0.1" : name, port: Number(host.slice(colon + 1)) };
+}
+
+/** `listen tcp 127.0.0.1:2379: bind: address already in use`, Go's words. */
+export function listenErrorText(address: Address, cause: unknown): string {
+  return `${describe(address)}: ${reason(cause)}`;
 }
 
 function describe(address: Address): string {

@@ -159,4 +159,14 @@ function openLog({ values }: Settings): Logger {
   }
 }
 
-void main(process.argv.slice(2));
+/** `etcd gateway ...` is a program of its own. */
+async function run(args: readonly string[]): Promise<void> {
+  if (args[0] !== "gateway") return main(args);
+  const [{ runProgram }, { program }] = await Promise.all([
+    import("../shared/run-program.ts"),
+    import("./proxies/program.ts"),
+  ]);
+  await runProgram(program, () => undefined);
+}
+
+void run(process.argv.slice(2));

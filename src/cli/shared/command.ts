@@ -46,8 +46,11 @@ export interface Program {
   readonly root: Command;
   readonly version: string;
   readonly apiVersion: string;
-  /** `sections`: etcdctl's help, on stdout also after an error. `plain`: cobra's own, and errors are said twice. */
-  readonly style: "sections" | "plain";
+  /**
+   * `sections`: etcdctl's help, on stdout also after an error. `plain`: cobra's own, and errors are said twice.
+   * `summarized`: the same, with the command's summary above the help that was asked for.
+   */
+  readonly style: "sections" | "plain" | "summarized";
 }
 
 /** A command with the commands above it, from the root down to itself. */

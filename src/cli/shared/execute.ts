@@ -6,7 +6,7 @@ import { findCommand, flagsOf, pathName, withoutFlags, type Command, type Progra
 import { ExitCode } from "./failure.ts";
 import { FlagError, FlagSet, HelpRequested } from "./flags.ts";
 import type { Terminal } from "./terminal.ts";
-import { helpText } from "./usage.ts";
+import { helpText, plainUsage } from "./usage.ts";
 
 /**
  * Finds and runs the command of `args`.
@@ -58,6 +58,7 @@ export async function execute(program: Program, args: readonly string[], termina
   function usageError(message: string): number {
     terminal.error.write(`Error: ${message}\n`);
     if (program.style === "plain") terminal.error.write(`${helpText(program, path)}\nError: ${message}\n`);
+    else if (program.style === "summarized") terminal.error.write(`${plainUsage(path)}\n${message}`);
     else {
       showUsage();
       // cobra prints the usage once more on stderr, where etcdctl's is empty.

@@ -15,6 +15,8 @@ interface FlagBase<Type extends string, Value extends FlagValue> {
   readonly type: Type;
   readonly initial: Value;
   readonly usage: string;
+  /** Name of the type in help where it is not the usual one. */
+  readonly kindName?: string;
 }
 
 /** One flag as a command declares it. `integer` and `unsigned` are 64-bit, `duration` is milliseconds, `list` is comma separated. */

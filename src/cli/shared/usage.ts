@@ -70,7 +70,9 @@ function alignColumns(rows: readonly (readonly [string, string])[]): string {
 
 /** Help in the style of a program. */
 export function helpText(program: Program, path: CommandPath, { showsHelpFlag = true } = {}): string {
-  return program.style === "sections" ? usageText(program, path, showsHelpFlag) : plainUsage(path);
+  if (program.style === "sections") return usageText(program, path, showsHelpFlag);
+  const summary = program.style === "summarized" ? `${path[path.length - 1].summary}\n\n` : "";
+  return summary + plainUsage(path);
 }
 
 /** Narrowest column of command names. */
@@ -107,7 +109,10 @@ function plainFlags(specs: readonly FlagSpec[]): string {
   const sorted = [...specs].sort((a, b) => (a.name < b.name ? -1 : 1));
   const rows = sorted.map((spec): [string, string] => {
     const name = spec.shorthand === undefined ? `      --${spec.name}` : `  -${spec.shorthand}, --${spec.name}`;
-    return [name + kindNames[spec.type], spec.usage + defaultText(spec)];
+    return [
+      name + (spec.kindName === undefined ? kindNames[spec.type] : ` ${spec.kindName}`),
+      spec.usage + defaultText(spec),
+    ];
   });
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, text]) => `${name.padEnd(width)}   ${text}\n`).join("");

@@ -50,7 +50,7 @@ export class NodeResolver implements Resolver {
     }
     return records
       .sort((a, b) => a.priority - b.priority || b.weight - a.weight)
-      .map((record) => ({ target: `${record.name.replace(/\.$/, "")}.`, port: record.port }));
+      .map(({ name, port, priority, weight }) => ({ target: `${name.replace(/\.$/, "")}.`, port, priority, weight }));
   }
 
   async #lookup(host: string): Promise<string[]> {
