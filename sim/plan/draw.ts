@@ -92,8 +92,8 @@ const slowPoints: readonly FailpointName[] = [
   "beforeApplyOneEntryNormal",
 ];
 
-/** Mean time between two faults while the storm lasts. */
-const faultMeanMs = 2_500;
+/** Mean time between two faults while the storm lasts: of one run this, of another that. */
+const faultMeansMs = [700, 1_500, 2_500];
 /** Before it nothing goes wrong. */
 const calmStartMs = 1_500;
 
@@ -131,7 +131,7 @@ function drawFlags(random: SeededRandom): string[] {
 function drawFaults(random: SeededRandom, durationMs: number, members: number, options: DrawOptions): Fault[] {
   const drawn = (Object.keys(weights) as FaultKind[]).filter(() => random.float() < 0.6);
   const kinds = options.faults === undefined ? drawn : [...options.faults];
-  const meanMs = options.pace?.meanMs ?? faultMeanMs;
+  const meanMs = options.pace?.meanMs ?? pick(random, faultMeansMs);
   if (kinds.length === 0) kinds.push("powerFailure");
   const total = kinds.reduce((sum, kind) => sum + weights[kind], 0);
   const faults: Fault[] = [];
@@ -177,13 +177,27 @@ function drawFault(random: SeededRandom, kind: FaultKind, { atMs, members, optio
     case "downgrade":
       return { kind, atMs, forMs };
     case "slow":
-      return { kind, atMs, target, turnCostMs: pick(random, [0.05, 0.5, 3]), forMs };
+      return {
+        kind,
+        atMs,
+        target,
+        turnCostMs: pick(random, [0, 0.05, 0.5, 3]),
+        lookCostMs: pick(random, [0, 0.02, 0.3, 2]),
+        forMs,
+      };
     case "drift":
       return { kind, atMs, target, rate: 0.98 + random.float() * 0.04 };
     case "clockJump":
       return { kind, atMs, target, byMs: Math.round((random.float() - 0.5) * 7_200_000) };
     case "isolate":
-      return { kind, atMs, target, way: pick(random, ["both", "both", "in", "out"]), forMs };
+      return {
+        kind,
+        atMs,
+        target,
+        way: pick(random, ["both", "both", "in", "out"]),
+        fromClients: random.below(3) === 0,
+        forMs,
+      };
     case "cut":
       return {
         kind,

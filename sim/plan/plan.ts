@@ -22,12 +22,25 @@ export type Fault = { readonly atMs: number } & (
   | { readonly kind: "kill"; readonly target: Target; readonly forMs: number }
   | { readonly kind: "stop"; readonly target: Target; readonly forMs: number }
   | { readonly kind: "pause"; readonly target: Target; readonly forMs: number }
-  | { readonly kind: "slow"; readonly target: Target; readonly turnCostMs: number; readonly forMs: number }
+  /** Every turn of its loop, and every look at the clock in it, takes time. */
+  | {
+      readonly kind: "slow";
+      readonly target: Target;
+      readonly turnCostMs: number;
+      readonly lookCostMs: number;
+      readonly forMs: number;
+    }
   /** `rate`: its clocks run so much faster, for good. */
   | { readonly kind: "drift"; readonly target: Target; readonly rate: number }
   | { readonly kind: "clockJump"; readonly target: Target; readonly byMs: number }
-  /** From all other members; clients reach it. */
-  | { readonly kind: "isolate"; readonly target: Target; readonly way: "both" | "in" | "out"; readonly forMs: number }
+  /** From all other members, and from clients or not. */
+  | {
+      readonly kind: "isolate";
+      readonly target: Target;
+      readonly way: "both" | "in" | "out";
+      readonly fromClients: boolean;
+      readonly forMs: number;
+    }
   | {
       readonly kind: "cut";
       readonly from: number;

@@ -102,8 +102,8 @@ export class Nemesis {
       case "slow": {
         const clock = machine.platform?.clock;
         if (clock === undefined) return;
-        clock.turnCostMs = fault.turnCostMs;
-        return this.#cureAfter(fault.forMs, () => (clock.turnCostMs = 0));
+        Object.assign(clock, { turnCostMs: fault.turnCostMs, lookCostMs: fault.lookCostMs });
+        return this.#cureAfter(fault.forMs, () => Object.assign(clock, { turnCostMs: 0, lookCostMs: 0 }));
       }
       case "drift":
         machine.rate = fault.rate;
@@ -114,14 +114,13 @@ export class Nemesis {
         if (machine.platform !== undefined) machine.platform.clock.wallOffsetMs = machine.wallOffsetMs;
         return;
       case "isolate":
-        return this.#isolate(machine, fault.way, fault.forMs);
+        return this.#isolate(machine, fault);
       case "cut":
         return this.#cut(fault);
       case "badNetwork":
         return this.#spoilNetwork(machine, fault, fault.forMs);
       case "reset":
-        for (const other of world.machines) if (other !== machine) world.internet.reset(machine.host, other.host);
-        return;
+        return world.internet.reset(machine.host);
       case "slowDisk": {
         const times = machine.platform?.disk.times;
         if (times === undefined) return;
@@ -145,7 +144,7 @@ export class Nemesis {
       case "bitFlip":
         return this.#flipBit(machine, fault.where, fault.forMs);
       case "lostDisk":
-        return operator.enqueue(async () => {
+        return operator.enqueue(fault.kind, async () => {
           if (!this.#othersAreWell(machine)) return;
           machine.kill();
           machine.replaceDrive(world.machines.length * 7 + machine.boots);
@@ -157,21 +156,21 @@ export class Nemesis {
         return this.#cureAfter(fault.forMs, () => failpoints?.clear(fault.name));
       }
       case "moveLeader":
-        return operator.enqueue(() => operator.moveLeader(this.#target(fault.to)));
+        return operator.enqueue(fault.kind, () => operator.moveLeader(this.#target(fault.to)));
       case "defragment":
-        return operator.enqueue(() => operator.defragment(machine));
+        return operator.enqueue(fault.kind, () => operator.defragment(machine));
       case "snapshot":
-        return operator.enqueue(() => operator.snapshot(machine));
+        return operator.enqueue(fault.kind, () => operator.snapshot(machine));
       case "grow":
-        return operator.enqueue(() => operator.grow());
+        return operator.enqueue(fault.kind, () => operator.grow());
       case "shrink":
-        return operator.enqueue(() => operator.shrink(machine));
+        return operator.enqueue(fault.kind, () => operator.shrink(machine));
       case "replace":
-        return operator.enqueue(() => operator.replace(machine, false));
+        return operator.enqueue(fault.kind, () => operator.replace(machine, false));
       case "compareHashes":
-        return operator.enqueue(() => operator.compareHashes());
+        return operator.enqueue(fault.kind, () => operator.compareHashes());
       case "downgrade":
-        return operator.enqueue(() => operator.downgrade(fault.forMs));
+        return operator.enqueue(fault.kind, () => operator.downgrade(fault.forMs));
     }
   }
 
@@ -181,14 +180,15 @@ export class Nemesis {
     return machines.every((one) => one === machine || (one.isServing && !this.damaged.has(one.name)));
   }
 
-  #isolate(machine: Machine, way: "both" | "in" | "out", forMs: number): void {
-    const { internet, machines } = this.#parts.world;
-    const others = machines.filter((one) => one !== machine);
-    for (const { host } of others) {
+  #isolate(machine: Machine, { way, fromClients, forMs }: Fault & { kind: "isolate" }): void {
+    const { internet, machines, clientHosts } = this.#parts.world;
+    const others = machines.filter((one) => one !== machine).map(({ host }) => host);
+    const hosts = fromClients ? [...others, ...clientHosts] : others;
+    for (const host of hosts) {
       if (way !== "out") internet.cutOneWay(host, machine.host);
       if (way !== "in") internet.cutOneWay(machine.host, host);
     }
-    this.#cureAfter(forMs, () => others.forEach(({ host }) => internet.heal(host, machine.host)));
+    this.#cureAfter(forMs, () => hosts.forEach((host) => internet.heal(host, machine.host)));
   }
 
   #cut({ from, to, isOneWay, forMs }: Fault & { kind: "cut" }): void {

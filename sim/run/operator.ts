@@ -25,6 +25,7 @@ export interface OperatorParts {
   readonly world: World;
   readonly flagsOf: (machine: Machine, cluster: string, state: "new" | "existing") => readonly string[];
   readonly report: (violation: Violation) => void;
+  readonly tell: (line: string) => void;
   readonly isOver: () => boolean;
 }
 
@@ -48,12 +49,18 @@ export class Operator {
   }
 
   /** Puts a job behind those that wait; beyond three they are dropped, as the storm has lost sense by then. */
-  enqueue(job: () => Promise<void>): void {
+  enqueue(name: string, job: () => Promise<void>): void {
     if (this.#pending >= 3) return;
     this.#pending += 1;
+    const { tell, world } = this.#parts;
+    const ended = (how: string): void => tell(`[${world.nowMs.toFixed(1)}] operator: ${name} ${how}`);
     this.#queue = this.#queue
       .then(job)
-      .catch(() => undefined) // the cluster would not: the next job finds it as it is
+      // The cluster would not: the next job finds it as it is.
+      .then(
+        () => ended("is done"),
+        (error: unknown) => ended(`is given up: ${error instanceof Error ? error.message : String(error)}`),
+      )
       .finally(() => (this.#pending -= 1));
   }
 

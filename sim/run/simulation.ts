@@ -114,6 +114,7 @@ class Simulation {
       onTrace: options.onTrace,
       onEnd: (machine, ending) => this.#ended(machine, ending),
     });
+    const tell = (line: string): void => void this.#chronicle.push(line);
     const founders = Array.from({ length: plan.members }, (_, position) => this.#world.addMachine(`m${position + 1}`));
     const cluster = founders.map(({ name, peerUrl }) => `${name}=${peerUrl}`).join(",");
     for (const machine of founders) machine.flags = this.#flags(machine, cluster, "new");
@@ -122,11 +123,11 @@ class Simulation {
         world: this.#world,
         flagsOf: (machine, members, state) => this.#flags(machine, members, state),
         report: (violation) => this.#report(violation),
+        tell,
         isOver: () => this.#phase === "over",
       },
       founders,
     );
-    const tell = (line: string): void => void this.#chronicle.push(line);
     this.#nemesis = new Nemesis({ world: this.#world, operator: this.#operator, tell });
     this.#recording.onOperation = ({ request, outcome }) => this.#world.note(`${request.kind} ${outcome.kind}`);
   }
@@ -293,7 +294,7 @@ class Simulation {
     } else if (ending.kind === "refused" && !isDiskTrouble(ending.error)) {
       if (this.#nemesis.damaged.has(machine.name)) {
         this.#nemesis.damaged.delete(machine.name);
-        this.#operator.enqueue(() => this.#operator.replace(machine, true));
+        this.#operator.enqueue(`replacing ${machine.name}`, () => this.#operator.replace(machine, true));
         return;
       }
       if (isOurs && !mayRefuse(ending.error)) {

@@ -30,12 +30,12 @@ export class World {
   readonly scheduler = new Scheduler();
   readonly internet: VirtualInternet;
   readonly machines: Machine[] = [];
+  readonly clientHosts: string[] = [];
   readonly #options: WorldOptions;
   readonly #moment = new Float64Array(1);
   readonly #momentBits = new Uint32Array(this.#moment.buffer);
   #traceHigh = 1;
   #traceLow = 2;
-  #clientHosts = 0;
 
   constructor(options: WorldOptions) {
     this.#options = options;
@@ -84,13 +84,15 @@ export class World {
 
   /** A client on a host of its own. */
   connect(endpoints: readonly string[]): { client: Client; platform: VirtualPlatform } {
-    const number = ++this.#clientHosts;
+    const number = this.clientHosts.length + 1;
+    const host = `10.0.1.${number}`;
+    this.clientHosts.push(host);
     const log = new SimLog(() => this.nowMs, "fatal");
     const platform = createVirtualPlatform({
       scheduler: this.scheduler,
       drive: new VirtualDrive({ seed: 1 }),
       internet: this.internet,
-      host: `10.0.1.${number}`,
+      host,
       seed: this.#options.seed * 8_192 + number,
       log,
     });

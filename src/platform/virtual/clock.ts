@@ -16,6 +16,8 @@ export class VirtualClock implements ProcessClock {
   wallOffsetMs = 0;
   /** What every turn of the process costs; meanwhile the next waits. 0: a process of endless speed. */
   turnCostMs = 0;
+  /** What every look at the monotonic clock costs: long work, which looks at it to stop in time, gets the time it looks for. */
+  lookCostMs = 0;
   /** An error that a turn did not handle: the end of a real process. Without it, it is thrown out of the scheduler. */
   onError: ((error: unknown) => void) | undefined;
   readonly #epochMs: number;
@@ -24,6 +26,9 @@ export class VirtualClock implements ProcessClock {
   /** Turns that wait, since the process is paused or busy, in order. */
   readonly #held: (() => void)[] = [];
   #busyUntilMs = 0;
+  /** What the looks at the clock cost since the scheduler's time {@link #lookedAtMs}. */
+  #lookedMs = 0;
+  #lookedAtMs = 0;
   #isDraining = false;
   /** Own milliseconds per virtual one, since {@link #rateSinceMs}, when the monotonic clock showed {@link #monotonicMs}. */
   #rate = 1;
@@ -50,16 +55,27 @@ export class VirtualClock implements ProcessClock {
   }
 
   set rate(rate: number) {
-    this.#monotonicMs = this.monotonic();
+    this.#monotonicMs = this.#unlooked();
     this.#rateSinceMs = this.scheduler.nowMs;
     this.#rate = rate;
   }
 
   now(): number {
-    return this.#epochMs + Math.floor(this.monotonic() + this.wallOffsetMs);
+    return this.#epochMs + Math.floor(this.#unlooked() + this.wallOffsetMs);
   }
 
   monotonic(): number {
+    const { nowMs } = this.scheduler;
+    if (this.lookCostMs === 0 && this.#lookedAtMs !== nowMs) return this.#unlooked();
+    if (this.#lookedAtMs !== nowMs) this.#lookedMs = 0;
+    this.#lookedAtMs = nowMs;
+    this.#lookedMs += this.lookCostMs;
+    // Nothing else happens in the process before that time: its clock never goes back.
+    this.#busyUntilMs = Math.max(this.#busyUntilMs, nowMs + this.#lookedMs / this.#rate);
+    return this.#unlooked() + this.#lookedMs;
+  }
+
+  #unlooked(): number {
     return this.#monotonicMs + (this.scheduler.nowMs - this.#rateSinceMs) * this.#rate;
   }
 
@@ -125,7 +141,7 @@ export class VirtualClock implements ProcessClock {
   }
 
   #turn(callback: () => void): void {
-    this.#busyUntilMs = this.scheduler.nowMs + this.turnCostMs;
+    this.#busyUntilMs = Math.max(this.#busyUntilMs, this.scheduler.nowMs + this.turnCostMs);
     try {
       callback();
     } catch (error) {

@@ -115,11 +115,10 @@ export class VirtualInternet {
     this.#release();
   }
 
-  /** All connections between two hosts are lost, and both ends hear of it. */
-  reset(a: string, b: string): void {
+  /** All connections of a host are lost, and both ends hear of it. */
+  reset(host: string): void {
     for (const connection of this.#connections) {
-      if (connection.host === a && connection.peer?.host === b) connection.lose();
-      else if (connection.host === b && connection.peer?.host === a) connection.lose();
+      if (connection.host === host || connection.peer?.host === host) connection.lose();
     }
   }
 

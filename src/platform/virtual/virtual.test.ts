@@ -309,6 +309,14 @@ test("a paused process does nothing, and then everything in order; a slow one ta
   for (let turn = 0; turn < 3; turn++) clock.nextTurn(() => times.push(clock.monotonic() - startMs));
   await scheduler.runFor(100);
   expect(times).toEqual([0, 10, 20]);
+  clock.turnCostMs = 0;
+  clock.lookCostMs = 1;
+  const before = clock.monotonic();
+  expect(clock.monotonic() - before).toBe(1);
+  let laterMs = 0;
+  clock.nextTurn(() => (laterMs = clock.monotonic()));
+  await scheduler.runFor(10);
+  expect(laterMs - before).toBe(2);
 });
 
 test("a clock that runs fast, and one that jumps: only the wall clock jumps", async () => {
