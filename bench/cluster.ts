@@ -9,8 +9,8 @@ import { type Contender, type Doors, freePorts, type Place, RunningServer } from
 /** Longest time until a new leader is waited for. */
 const leaderTimeoutMs = 30_000;
 /** Between two attempts to write while there is no leader, and the time that each has. */
-const attemptEveryMs = 5;
-const attemptTimeoutMs = 200;
+const attemptEveryMs = 10;
+const attemptTimeoutMs = 300;
 
 interface Member {
   readonly place: Place;
@@ -76,7 +76,9 @@ export class RunningCluster {
     await Promise.all(clients.map((client) => client.call(methods.status, {})));
     const killed = leader.server.stop({ keep: true, signal: "SIGKILL" });
     const started = performance.now();
-    const tookMs = await Promise.any(clients.map((client) => untilWritten(client, started)));
+    const over = new AbortController();
+    const tookMs = await Promise.any(clients.map((client) => untilWritten(client, started, over.signal)));
+    over.abort();
     await killed;
     for (const client of clients) client.close();
     leader.server = await RunningServer.startAt(this.#contender, leader.folder, leader.place, this.#doors);
@@ -130,16 +132,23 @@ async function isLeader(port: number): Promise<boolean> {
   }
 }
 
-/** Milliseconds since `started` when a write was acknowledged. */
-async function untilWritten(client: Client, started: number): Promise<number> {
+/** Milliseconds since `started` when a write was acknowledged. Attempts overlap: one that came too early hangs or fails. */
+function untilWritten(client: Client, started: number, over: AbortSignal): Promise<number> {
   const pair = { key: Buffer.from("failover"), value: Buffer.from("v") };
-  while (performance.now() - started < leaderTimeoutMs) {
-    try {
-      await client.call(methods.put, pair, { timeoutMs: attemptTimeoutMs });
-      return performance.now() - started;
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, attemptEveryMs)); // no leader yet
-    }
-  }
-  throw new Error("nothing could be written after the leader was killed");
+  return new Promise((resolve, reject) => {
+    const timer = setInterval(() => {
+      if (over.aborted) return clearInterval(timer);
+      if (performance.now() - started > leaderTimeoutMs) {
+        clearInterval(timer);
+        reject(new Error("nothing could be written after the leader was killed"));
+      }
+      client.call(methods.put, pair, { timeoutMs: attemptTimeoutMs }).then(
+        () => {
+          clearInterval(timer);
+          resolve(performance.now() - started);
+        },
+        () => undefined, // no leader yet
+      );
+    }, attemptEveryMs);
+  });
 }

@@ -26,6 +26,12 @@ describe.each(releases)("%s", (release) => {
           );
         }
       }
+      // The last one is Go's and leads: it has asked all others for their hashes, of now and at compactions.
+      const { process } = mixed.members[2];
+      await mixed.cluster.step("Go's member has compared the data", async () => {
+        expect(await process?.waitForLine("finished peer corruption check")).toBe(true);
+        expect(await process?.waitForLine("successfully checked hash on whole cluster")).toBe(true);
+      });
       await mixed.finish();
     });
 
