@@ -483,7 +483,9 @@ const yaml: FuzzTarget = {
     text(
       "client-transport-security:\n  cert-file: a\n  key-file: b\n  client-cert-auth: true\nquota-backend-bytes: 0\n",
     ),
-    text('log-outputs: [stderr, "/a"]\nheartbeat-interval: 100\nfeature-gates: "InitialCorruptCheck=true"\n# a comment\ncors: "*"\n'),
+    text(
+      'log-outputs: [stderr, "/a"]\nheartbeat-interval: 100\nfeature-gates: "InitialCorruptCheck=true"\n# a comment\ncors: "*"\n',
+    ),
   ],
   run(input) {
     const readFile = (): string => Buffer.from(input).toString("utf8");
