@@ -39,6 +39,7 @@ import {
   NONE,
   type Snapshot,
 } from "../wire/raft/types.ts";
+import { HeldProposals } from "./held-proposals.ts";
 
 /** Longest time that entries are applied in one turn of the loop; the rest waits for the next turn. */
 const APPLY_SLICE_MS = 5;
@@ -93,6 +94,7 @@ export class RaftLoop {
   /** Entries up to here are part of an installed snapshot. */
   #installedIndex = 0;
   #outbox: Message[] = [];
+  readonly #heldProposals = new HeldProposals();
   #leaderId = NONE;
   /** A failpoint holds applying before the entry of this index. */
   #isHeld = false;
@@ -131,6 +133,7 @@ export class RaftLoop {
   /** A message from a peer. @returns false when it was dropped. */
   receive(message: Message): boolean {
     if (this.#isStopped) return false;
+    if (message.type === MessageType.Prop && this.#node.lead === NONE) return this.#heldProposals.hold(message);
     try {
       this.#node.step(message);
     } catch (error) {
@@ -163,12 +166,24 @@ export class RaftLoop {
   };
 
   #run(): void {
+    if (this.#heldProposals.count > 0 && this.#node.lead !== NONE) this.#releaseProposals();
     this.#handlers.beforeReady(this.#clock.monotonic());
     do {
       while (this.#node.hasReady()) this.#handleReady(this.#node.ready());
       this.#sendOutbox();
       if (!this.#applySlice()) return this.schedule();
     } while (this.#node.hasReady());
+  }
+
+  #releaseProposals(): void {
+    for (const message of this.#heldProposals.take()) {
+      try {
+        this.#node.step(message);
+      } catch (error) {
+        // Leadership is being handed over: the client of the member that sent it runs out of time.
+        if (!(error instanceof RaftError)) throw error;
+      }
+    }
   }
 
   #handleReady(ready: Ready): void {
