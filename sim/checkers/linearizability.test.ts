@@ -136,6 +136,13 @@ test("a lease may expire by itself, taking its keys in one revision", () => {
   expect(verdict(grant, attach, operation(1, 9, 10, get("a"), found(3)), late)).toBe("linearizable");
 });
 
+test("a grant whose answer was lost may happen late, after its lease was once not there", () => {
+  const grant = operation(1, 0, null, { kind: "leaseGrant", lease: "7", ttlSeconds: 5 }, unknown);
+  const refused = operation(1, 2, 3, put("a", "1", "7"), { kind: "failed", reason: "leaseNotFound", message: "" });
+  const works = operation(1, 4, 5, put("a", "2", "7"), done(2));
+  expect(verdict(grant, refused, works)).toBe("linearizable");
+});
+
 /** Clients that run requests on the model with the times that `ticks` give: linearizable by construction. */
 function simulate(
   requests: readonly (readonly [client: number, request: Request, losesAnswer: boolean])[],

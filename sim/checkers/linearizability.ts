@@ -226,10 +226,6 @@ class Search {
     for (const candidate of this.#unknown) {
       if (candidate.call > firstEnd) break;
       if (candidate.isTaken) continue;
-      // A grant can be believed at once: if it never was, that the lease expired explains the same.
-      if (candidate.operation.request.kind === "leaseGrant") {
-        return { candidates: [candidate], next: 0, taken: undefined, step: undefined };
-      }
       if (this.#matters(candidate, open)) mightHaveHappened.push(candidate);
     }
     return { candidates: [...open, ...mightHaveHappened], next: 0, taken: undefined, step: undefined };
@@ -245,12 +241,23 @@ class Search {
     step.undo();
     if (step.events.length > 0) return true;
     const { request } = candidate.operation;
+    if (request.kind === "leaseGrant") return this.#needsLease(request.lease, open);
     return open.some(({ operation: { outcome, request: refused } }) => {
       if (outcome.kind !== "failed") return false;
       if (request.kind === "compact") return outcome.reason === "compacted";
       if (request.kind !== "leaseRevoke" || outcome.reason !== "leaseNotFound") return false;
       return refersTo(refused, request.lease);
     });
+  }
+
+  /** Whether an operation could use this lease now: one that did, or one of unknown outcome. */
+  #needsLease(lease: string, open: readonly Candidate[]): boolean {
+    const uses = ({ operation: { request, client } }: Candidate): boolean =>
+      request.kind !== "leaseGrant" && client !== expiryClient && refersTo(request, lease);
+    return (
+      open.some((candidate) => candidate.operation.outcome.kind === "ok" && uses(candidate)) ||
+      this.#unknown.some((candidate) => !candidate.isTaken && uses(candidate))
+    );
   }
 
   /**

@@ -22,8 +22,6 @@ export interface NemesisParts {
 export class Nemesis {
   readonly #parts: NemesisParts;
   readonly #cures = new Set<Cure>();
-  /** Machines with a broken disk, which may refuse to start. */
-  readonly damaged = new Set<string>();
   #isOver = false;
 
   constructor(parts: NemesisParts) {
@@ -148,7 +146,9 @@ export class Nemesis {
           if (!this.#othersAreWell(machine)) return;
           machine.kill();
           machine.replaceDrive(world.machines.length * 7 + machine.boots);
-          await operator.replace(machine, true);
+          operator.markDamaged(machine);
+          operator.replaceLost(machine);
+          await Promise.resolve();
         });
       case "failpoint": {
         const { failpoints } = machine;
@@ -176,8 +176,8 @@ export class Nemesis {
 
   /** Whether all other members serve, so that losing this one's data is survivable. */
   #othersAreWell(machine: Machine): boolean {
-    const { machines } = this.#parts.operator;
-    return machines.every((one) => one === machine || (one.isServing && !this.damaged.has(one.name)));
+    const { operator } = this.#parts;
+    return operator.isWhole && operator.machines.every((one) => one === machine || one.isServing);
   }
 
   #isolate(machine: Machine, { way, fromClients, forMs }: Fault & { kind: "isolate" }): void {
@@ -228,7 +228,7 @@ export class Nemesis {
   #flipBit(machine: Machine, where: number, forMs: number): void {
     if (!this.#othersAreWell(machine) || !machine.isServing) return;
     machine.kill();
-    this.damaged.add(machine.name);
+    this.#parts.operator.markDamaged(machine);
     const walDir = join(dataDir, "member", "wal");
     const directory = machine.drive.find(walDir);
     if (directory?.kind === "directory") {

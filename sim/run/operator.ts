@@ -36,6 +36,9 @@ export class Operator {
   snapshotsChecked = 0;
   readonly #parts: OperatorParts;
   readonly #clients = new Map<string, Client>();
+  /** Machines whose disk is damaged or gone: they may refuse to start, until they are replaced. */
+  readonly #lost = new Set<Machine>();
+  readonly #beingReplaced = new Set<Machine>();
   #queue: Promise<unknown> = Promise.resolve();
   #pending = 0;
 
@@ -48,9 +51,9 @@ export class Operator {
     return this.#pending > 0;
   }
 
-  /** Puts a job behind those that wait; beyond three they are dropped, as the storm has lost sense by then. */
-  enqueue(name: string, job: () => Promise<void>): void {
-    if (this.#pending >= 3) return;
+  /** Puts a job behind those that wait. Of those that can be left out, not more than three wait. */
+  enqueue(name: string, job: () => Promise<void>, isNeeded = false): void {
+    if (this.#pending >= 3 && !isNeeded) return;
     this.#pending += 1;
     const { tell, world } = this.#parts;
     const ended = (how: string): void => tell(`[${world.nowMs.toFixed(1)}] operator: ${name} ${how}`);
@@ -147,6 +150,42 @@ export class Operator {
     if (isLost && machine.isUp) machine.kill();
     await this.remove(machine);
     if (!this.machines.includes(machine)) await this.grow();
+  }
+
+  /** The disk of this machine was damaged or lost; what is to be done shows when it starts. */
+  markDamaged(machine: Machine): void {
+    this.#lost.add(machine);
+  }
+
+  isDamaged(machine: Machine): boolean {
+    return this.#lost.has(machine);
+  }
+
+  /** Whether the loss of one more member's data is survivable: nobody else's is damaged, lost, or being replaced. */
+  get isWhole(): boolean {
+    return (
+      this.machines.length >= membersMin &&
+      this.#beingReplaced.size === 0 &&
+      !this.machines.some((one) => this.#lost.has(one))
+    );
+  }
+
+  /** It does not start any more: tries to replace it until that works. */
+  replaceLost(machine: Machine): void {
+    if (this.#beingReplaced.has(machine)) return;
+    this.#beingReplaced.add(machine);
+    const attempt = async (): Promise<void> => {
+      try {
+        await this.replace(machine, true);
+      } finally {
+        if (!this.machines.includes(machine)) this.#beingReplaced.delete(machine);
+        else if (!this.#parts.isOver()) {
+          this.enqueue(`replacing ${machine.name}`, attempt, true);
+          await this.#parts.world.sleep(1_000);
+        }
+      }
+    };
+    this.enqueue(`replacing ${machine.name}`, attempt, true);
   }
 
   async moveLeader(to: Machine): Promise<void> {

@@ -292,11 +292,7 @@ class Simulation {
       const story = (ending.error.stack ?? ending.error.message).split("\n").slice(0, 10);
       this.#report({ checker: "process", message: `${machine.name} could not go on, although its disk works`, story });
     } else if (ending.kind === "refused" && !isDiskTrouble(ending.error)) {
-      if (this.#nemesis.damaged.has(machine.name)) {
-        this.#nemesis.damaged.delete(machine.name);
-        this.#operator.enqueue(`replacing ${machine.name}`, () => this.#operator.replace(machine, true));
-        return;
-      }
+      if (this.#operator.isDamaged(machine)) return this.#operator.replaceLost(machine);
       if (isOurs && !mayRefuse(ending.error)) {
         const message = `${machine.name} refuses to start on what it wrote itself`;
         this.#report({
@@ -364,7 +360,14 @@ class Simulation {
     const id = 100 + position;
     const random = new SeededRandom(seed);
     const isOver = (): boolean => this.#phase !== "storm";
-    await runWatcher({ id, random, connect: this.#connector(id), isOver, sleep: (ms) => this.#world.sleep(ms) });
+    await runWatcher({
+      id,
+      position,
+      random,
+      connect: this.#connector(id),
+      isOver,
+      sleep: (ms) => this.#world.sleep(ms),
+    });
   }
 
   #flags({ name, clientUrl, peerUrl }: Machine, cluster: string, state: "new" | "existing"): string[] {

@@ -5,6 +5,8 @@ import { type RecordingClient, resumeRevision } from "../history/recorder.ts";
 
 export interface WatcherParts {
   readonly id: number;
+  /** Which of the ranges; the first one is everything. */
+  readonly position: number;
   readonly random: SeededRandom;
   readonly connect: (choice: number) => RecordingClient;
   readonly sleep: (milliseconds: number) => Promise<void>;
@@ -15,9 +17,10 @@ const ranges: readonly KeyRange[] = [{ key: "a", end: "z" }, { key: "key-0", end
 /** When a stream stays silent for so long, clients of etcd give it up too. */
 const lifeMeanMs = 12_000;
 
-export async function runWatcher({ id, random, connect, sleep, isOver }: WatcherParts): Promise<void> {
-  const range = ranges[id % ranges.length];
-  let startRevision = random.below(2) === 0 ? 1 : 0;
+export async function runWatcher({ id, position, random, connect, sleep, isOver }: WatcherParts): Promise<void> {
+  const range = ranges[position % ranges.length];
+  // The first one sees everything from the beginning, which tells the search for a linearization what unknown writes did.
+  let startRevision = position === 0 || random.below(2) === 0 ? 1 : 0;
   while (!isOver()) {
     const client = connect(random.below(1_000));
     const watch = client.watch(range, { watcher: id, startRevision, withPrevious: random.below(2) === 0 });

@@ -296,6 +296,12 @@ export class Lessor {
     return expired;
   }
 
+  /** Whether a lease that was taken as expired still is: not if it was granted anew, or its primary changed since. */
+  isExpired(id: bigint, nowMs: number): boolean {
+    const lease = this.#leases.get(id);
+    return lease !== undefined && lease.expiryMs <= nowMs;
+  }
+
   /** Checkpoints due at `nowMs`, at most `limit` (etcd: 1000 an entry), to be proposed. */
   takeCheckpoints(nowMs: number, limit: number): LeaseCheckpoint[] {
     const due: LeaseCheckpoint[] = [];

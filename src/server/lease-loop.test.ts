@@ -73,6 +73,19 @@ function renew(id: bigint): { outcome: string | number | undefined } {
   return state;
 }
 
+test("a lease that was over is not revoked when leadership was lost and won back while it was confirmed", () => {
+  lessor.promote(0, clock.monotonic());
+  grant(1n, 10);
+  whileConfirming = () => {
+    whileConfirming = () => undefined;
+    lessor.demote();
+    lessor.promote(1_000, clock.monotonic()); // every lease has its time again, and clients are told so
+  };
+  clock.advance(10_500);
+  expect(revoked()).toEqual([]);
+  expect(lessor.remainingSeconds(1n, clock.monotonic())).toBeGreaterThan(9);
+});
+
 test("only the primary revokes, and only after it has made sure that it leads", () => {
   grant(1n, 10);
   clock.advance(60_000);

@@ -161,7 +161,8 @@ export class LeaseLoop {
         log.warn("Ignore the lease revoking request because current member isn't a leader");
         return;
       }
-      this.#toRevoke = expired;
+      // Meanwhile leadership may have gone and come back, and with it new time for every lease.
+      this.#toRevoke = expired.filter((id) => lessor.isExpired(id, clock.monotonic()));
       this.#revokeMore();
       if (checkpoints.length > 0) {
         const due = checkpoints.map(({ id, remainingTtlSeconds }) => ({
