@@ -1,8 +1,10 @@
 /** The database of one member, streamed into a file. */
+import { ClientError } from "../../client/client-error.ts";
 import type { Client } from "../../client/client.ts";
 import { methods } from "../../client/methods.ts";
 import type { DiskFile } from "../../platform/disk.ts";
 import type { Logger } from "../../platform/logger.ts";
+import { statusText } from "../../wire/errors.ts";
 
 /** The stream ends with the SHA-256 of all before it; the database's part is a multiple of 512 bytes. */
 const digestBytes = 32;
@@ -43,7 +45,7 @@ export async function downloadSnapshot(
   let size = 0;
   let version: string | undefined;
   let shown = 0;
-  for await (const response of stream) {
+  for await (const response of unconverted(stream)) {
     if (version === undefined) {
       version = response.version;
       log.info("fetching snapshot", { endpoint });
@@ -69,4 +71,18 @@ export async function downloadSnapshot(
     throw new Error(`expected sha256 [${[...tail].join(" ")}], got [${[...digest].join(" ")}]`);
   }
   return { size, version: version ?? "" };
+}
+
+/** Go's client shows the status itself, with its code, when the stream ends before the first response. */
+async function* unconverted<Response>(stream: AsyncIterable<Response>): AsyncIterableIterator<Response> {
+  let isFirst = true;
+  try {
+    for await (const response of stream) {
+      isFirst = false;
+      yield response;
+    }
+  } catch (error) {
+    if (!isFirst || !(error instanceof ClientError)) throw error;
+    throw new Error(statusText(error.code, error.description), { cause: error });
+  }
 }

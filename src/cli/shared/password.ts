@@ -6,31 +6,23 @@ import type { Terminal } from "./terminal.ts";
 /** Longest password line read. */
 const passwordBytesMax = 4096;
 
+/**
+ * Node cannot switch off a terminal's echo, and handles no signal while it waits for a line; a shell does both. The
+ * prompt comes when the echo is off, and the trap gives it back when Ctrl-C ends the two of us. 3 is our stdout.
+ */
+const hiddenLine = `trap 'stty echo; exit 130' INT TERM HUP
+stty -echo; printf %s "$0" >&3; IFS= read -r line; stty echo; printf %s "$line"`;
+
 /** @returns the line; empty when the input has ended. */
 export async function askPassword(prompt: string, terminal: Terminal): Promise<string> {
-  terminal.output.write(prompt);
   terminal.flush();
-  if (!isatty(0)) return answered(terminal);
-  const { spawnSync } = await import("node:child_process");
-  // Node has no call for a terminal's echo; stty is on every system that has a terminal.
-  const echo = (setting: string): void => {
-    spawnSync("stty", [setting], { stdio: ["inherit", "ignore", "ignore"] });
-  };
-  try {
-    echo("-echo");
-    return answered(terminal);
-  } finally {
-    echo("echo");
-  }
-}
-
-function answered(terminal: Terminal): string {
-  const line = readLine();
+  const line = (isatty(0) ? await hiddenAnswer(prompt) : undefined) ?? shownAnswer(prompt, terminal);
   terminal.output.write("\n");
   return line;
 }
 
-function readLine(): string {
+/** The next line of standard input; nothing behind it is read. Empty when the input has ended. */
+export function readPasswordLine(): string {
   const bytes: number[] = [];
   const byte = Buffer.alloc(1);
   while (bytes.length < passwordBytesMax && readSync(0, byte, 0, 1, null) === 1) {
@@ -38,4 +30,20 @@ function readLine(): string {
     bytes.push(byte[0]);
   }
   return Buffer.from(bytes).toString("utf8");
+}
+
+function shownAnswer(prompt: string, terminal: Terminal): string {
+  terminal.output.write(prompt);
+  terminal.flush();
+  return readPasswordLine();
+}
+
+/** @returns undefined where there is no shell: the password is seen then, but it can be typed. */
+async function hiddenAnswer(prompt: string): Promise<string | undefined> {
+  const { spawnSync } = await import("node:child_process");
+  const shell = spawnSync("sh", ["-c", hiddenLine, prompt], {
+    stdio: ["inherit", "pipe", "ignore", 1],
+    encoding: "utf8",
+  });
+  return shell.error === undefined ? shell.stdout : undefined;
 }

@@ -74,7 +74,9 @@ async function save(invocation: Invocation): Promise<void> {
   // Loaded here: every other command starts faster without it.
   const { NodeDisk: Disk } = await import("../../../platform/node/disk.ts");
   const disk = new Disk(log);
-  const client = await connect();
+  const client = await connect().catch((error: unknown) => {
+    throw failure(messageOf(error)); // every failure of this command has one exit code
+  });
   const partPath = `${path}.part`;
   // A whole database takes as long as it takes: only a time limit that was asked for counts.
   const options = flags.changed("command-timeout") ? { timeoutMs } : {};

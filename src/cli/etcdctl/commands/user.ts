@@ -3,7 +3,7 @@ import { methods } from "../../../client/methods.ts";
 import type { Command, Invocation } from "../../shared/command.ts";
 import { badArguments } from "../../shared/failure.ts";
 import type { FlagSpec } from "../../shared/flags.ts";
-import { askPassword } from "../../shared/password.ts";
+import { askPassword, readPasswordLine } from "../../shared/password.ts";
 import type { Terminal } from "../../shared/terminal.ts";
 import { openContext, request } from "../connect.ts";
 
@@ -152,8 +152,7 @@ async function revokeRole(invocation: Invocation): Promise<void> {
 /** From the terminal, typed twice; or, not interactive, the first word of standard input. */
 async function readPassword(user: string, isInteractive: boolean, terminal: Terminal): Promise<string> {
   if (!isInteractive) {
-    const [line] = Buffer.from(terminal.readInput()).toString("utf8").split("\n");
-    return /\S+/.exec(line)?.[0] ?? "";
+    return /\S+/.exec(readPasswordLine())?.[0] ?? ""; // up to the line's end only: a terminal's input has no other
   }
   const password = await askPassword(`Password of ${user}: `, terminal);
   if (password === "") throw badArguments("empty password");
