@@ -154,15 +154,19 @@ const certain: ReadonlySet<string> = new Set([
   reasons.duplicateKey.message,
 ]);
 
-/** What an error says about what happened: when in doubt, nothing. */
-export function outcomeOfError(error: unknown): Outcome {
+/**
+ * What an error says about what happened: when in doubt, nothing.
+ *
+ * @param isRepeated - the client may have sent the request before, and the error is of a later attempt.
+ */
+export function outcomeOfError(error: unknown, isRepeated: boolean): Outcome {
   const message = error instanceof Error ? error.message : String(error);
   if (!(error instanceof ClientError)) return { kind: "unknown", message };
   const { description, code } = error;
   const reason = checked.get(description);
   if (reason !== undefined) return { kind: "failed", reason, message };
   // No connection in all the time: nothing was sent.
-  const neverSent = code === Code.DeadlineExceeded && description.startsWith("latest balancer error");
+  const neverSent = !isRepeated && code === Code.DeadlineExceeded && description.startsWith("latest balancer error");
   if (neverSent || certain.has(description)) return { kind: "failed", reason: "other", message };
   return { kind: "unknown", message };
 }

@@ -65,7 +65,7 @@ export class RecordingClient {
     try {
       pending.outcome = { kind: "ok", result: await this.#execute(request) };
     } catch (error) {
-      pending.outcome = outcomeOfError(error);
+      pending.outcome = outcomeOfError(error, request.kind === "leaseGrant" || request.kind === "leaseRevoke");
     }
     if (pending.outcome.kind !== "unknown") pending.return = now();
     recording.onOperation?.(pending);

@@ -46,7 +46,10 @@ export class Nemesis {
     this.#isOver = true;
     for (const cure of this.#cures) cure();
     this.#cures.clear();
-    this.#parts.world.internet.healAll();
+    const { world } = this.#parts;
+    // Power failures that waited for a write do not come any more.
+    for (const { drive } of world.machines) drive.crashAt(Infinity, () => undefined);
+    world.internet.healAll();
   }
 
   #target(target: Target): Machine {

@@ -233,7 +233,8 @@ class Simulation {
     let isDown = false;
     void Promise.all(machines.map((machine) => machine.stop())).then(() => (isDown = true));
     await this.#runUntil(() => isDown, 60_000);
-    if (!isDown) this.#report({ checker: "process", message: "a member does not stop within a minute", story: [] });
+    if (!isDown && !this.#hasFailed)
+      this.#report({ checker: "process", message: "a member does not stop within a minute", story: [] });
     for (const machine of machines) this.#checkDrive(machine);
   }
 
