@@ -42,6 +42,8 @@ export interface ChannelOptions {
   readonly dialTimeoutMs: number;
   readonly keepaliveTimeMs: number;
   readonly keepaliveTimeoutMs: number;
+  /** Ping also while no call is open; default false. */
+  readonly pingsWithoutCalls?: boolean;
   /** Largest message sent and received; 0 = the defaults of etcd's client (2 MiB, 2 GiB). */
   readonly maxSendBytes: number;
   readonly maxReceiveBytes: number;
@@ -207,12 +209,14 @@ class Link {
       return;
     }
     const { clock, dialTimeoutMs, keepaliveTimeMs, keepaliveTimeoutMs, maxSendBytes, maxReceiveBytes } = this.#options;
+    const { pingsWithoutCalls = false } = this.#options;
     const client = new GrpcClient(connection, {
       clock,
       authority: this.#endpoint.authority,
       isSecure: this.#tls !== undefined,
       keepaliveTimeMs,
       keepaliveTimeoutMs,
+      pingsWithoutCalls,
       ...(maxSendBytes > 0 ? { maxSendBytes } : {}),
       ...(maxReceiveBytes > 0 ? { maxReceiveBytes } : {}),
     });

@@ -24,6 +24,8 @@ export interface GrpcClientOptions {
   readonly keepaliveTimeMs?: number;
   /** Close when a ping is not answered within this; default 20000. */
   readonly keepaliveTimeoutMs?: number;
+  /** Ping also while no call is open, which servers may take for abuse. Default false. */
+  readonly pingsWithoutCalls?: boolean;
 }
 
 /** Request headers beside gRPC's own: names in lower case, values as byte strings. */
@@ -243,8 +245,11 @@ export class GrpcClient {
     if (this.#pingSentMs > 0) {
       const timeoutMs = this.#options.keepaliveTimeoutMs ?? defaultKeepaliveTimeoutMs;
       if (nowMs - this.#pingSentMs >= timeoutMs) session.destroy();
-    } else if (session.streamCount > 0 && nowMs - session.lastReceivedMs >= periodMs) {
-      // Without a call a server counts pings as abuse.
+    } else if (
+      (session.streamCount > 0 || this.#options.pingsWithoutCalls === true) &&
+      nowMs - session.lastReceivedMs >= periodMs
+    ) {
+      // Without a call servers count pings as abuse.
       this.#pingSentMs = nowMs;
       session.ping(1);
     }

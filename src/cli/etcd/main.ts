@@ -159,9 +159,9 @@ function openLog({ values }: Settings): Logger {
   }
 }
 
-/** `etcd gateway ...` is a program of its own. */
+/** `etcd gateway ...` and `etcd grpc-proxy ...` are programs of their own. */
 async function run(args: readonly string[]): Promise<void> {
-  if (args[0] !== "gateway") return main(args);
+  if (args[0] !== "gateway" && args[0] !== "grpc-proxy") return main(args);
   const [{ runProgram }, { program }] = await Promise.all([
     import("../shared/run-program.ts"),
     import("./proxies/program.ts"),

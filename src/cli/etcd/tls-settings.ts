@@ -137,7 +137,7 @@ function clientSideTls(values: FlagValues, log: Logger): ServerTls | undefined {
   requirePair(certFile, keyFile);
   requireBothOrNone(values["client-cert-file"], values["client-key-file"]);
   return {
-    ...policy(values, log),
+    ...tlsPolicy(values, log),
     certFile,
     keyFile,
     caFile: orNone(values["trusted-ca-file"]),
@@ -160,7 +160,7 @@ function peerSideTls(values: FlagValues, log: Logger): ServerTls | undefined {
     throw new Error(`AllowedCNs and AllowedHostnames are mutually exclusive (${lists})`);
   }
   return {
-    ...policy(values, log),
+    ...tlsPolicy(values, log),
     certFile,
     keyFile,
     caFile: orNone(values["peer-trusted-ca-file"]),
@@ -179,7 +179,7 @@ function peerDialTls(values: FlagValues, verifiesServer: boolean, log: Logger): 
   const [ownCert, ownKey] = [values["peer-client-cert-file"], values["peer-client-key-file"]];
   requireBothOrNone(ownCert, ownKey);
   return {
-    ...policy(values, log),
+    ...tlsPolicy(values, log),
     certFile: orNone(ownCert === "" ? values["peer-cert-file"] : ownCert),
     keyFile: orNone(ownKey === "" ? values["peer-key-file"] : ownKey),
     caFile: orNone(values["peer-trusted-ca-file"]),
@@ -190,7 +190,11 @@ function peerDialTls(values: FlagValues, verifiesServer: boolean, log: Logger): 
   };
 }
 
-function policy(values: FlagValues, log: Logger): TlsMaterial {
+/** Versions and cipher suites. @throws {Error} with etcd's text. */
+export function tlsPolicy(
+  values: Pick<FlagValues, "cipher-suites" | "tls-min-version" | "tls-max-version">,
+  log: Logger,
+): TlsMaterial {
   const names = values["cipher-suites"].map((name) => {
     const openssl = cipherNames[name];
     if (brokenCiphers.test(name)) throw new Error(`TLS cipher suite ${name} is broken and no longer exists here`);
@@ -213,7 +217,8 @@ function version(text: string): TlsVersion | undefined {
   return text === "TLS1.3" ? "TLSv1.3" : "TLSv1.2";
 }
 
-function requirePair(certFile: string, keyFile: string): void {
+/** @throws {Error} with etcd's text unless both are there. */
+export function requirePair(certFile: string, keyFile: string): void {
   if (certFile !== "" && keyFile !== "") return;
   throw new Error(`KeyFile and CertFile must both be present[key: ${keyFile}, cert: ${certFile}]`);
 }
@@ -223,7 +228,8 @@ function requireBothOrNone(cert: string, key: string): void {
   throw new Error(`ClientKeyFile and ClientCertFile must both be present or both absent: key: ${key}, cert: ${cert}]`);
 }
 
-function rejectionLog(log: Logger, message: string): (remote: Address, error: Error) => void {
+/** Tells of connections whose handshake failed. */
+export function rejectionLog(log: Logger, message: string): (remote: Address, error: Error) => void {
   return (remote, error) => {
     const address = "path" in remote ? remote.path : `${remote.host}:${remote.port}`;
     log.warn(message, { "remote-addr": address, "server-name": "", error });

@@ -2,9 +2,10 @@
 import type { Program } from "../../shared/command.ts";
 import { apiVersion, etcdVersion } from "../../shared/version.ts";
 import { gatewayCommand } from "./gateway.ts";
+import { grpcProxyCommand } from "./grpc-proxy.ts";
 
 export const program: Program = {
-  root: { name: "etcd", summary: "etcd server", commands: [gatewayCommand] },
+  root: { name: "etcd", summary: "etcd server", commands: [gatewayCommand, grpcProxyCommand] },
   version: etcdVersion,
   apiVersion,
   style: "summarized",
