@@ -4,10 +4,10 @@
  */
 import { createServer, ServerResponse, type IncomingMessage, type Server } from "node:http";
 import type { Duplex } from "node:stream";
+import { cleanPath } from "../base/clean-path.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { TlsIdentity } from "../platform/network.ts";
 import { answeredByRules, type AccessRules, type AccessSubject } from "./access.ts";
-import { cleanPath } from "./clean-path.ts";
 import { HttpConnections } from "./connections.ts";
 import { notFound, redirect, type Page } from "./responses.ts";
 

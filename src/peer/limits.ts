@@ -6,6 +6,12 @@ import { assert } from "../base/assert.ts";
 
 /** A connection on which nothing moves for this long is broken. etcd: `ConnReadTimeout`, `ConnWriteTimeout`. */
 export const connectionTimeoutMs = 5000;
+/**
+ * A stream that was dialed and has no answer yet is broken after this long. The other side may be starting: it accepts, and takes
+ * up what waits only when it is ready, in any order. A dial that we gave up meanwhile would then replace the good one, and what
+ * is written to it is lost. etcd waits without limit; a start that asks a cluster without a leader takes seven seconds.
+ */
+export const streamAnswerMs = 10_000;
 /** A stream says at least this often that it lives. etcd: a third of the time limit. */
 export const linkHeartbeatMs = connectionTimeoutMs / 3;
 /** Shortest time between two attempts of one stream to connect. etcd: `DialRetryFrequency`, 10 a second. */

@@ -194,15 +194,29 @@ test("hashes are asked with a body in a GET, and refused with the store's text",
   expect((await ask("GET", "/members/hashkv", Buffer.from('{"revision":4}'))).body).toBe(
     '{"header":{"revision":5},"hash":4000000000,"compact_revision":-1,"hash_revision":4}',
   );
-  expect(await ask("GET", "/members/hashkv", Buffer.from("{"))).toMatchObject({
-    status: 400,
-    body: "error unmarshalling request\n",
-  });
+  for (const body of ["{", "[]", "4"]) {
+    expect(await ask("GET", "/members/hashkv", Buffer.from(body))).toMatchObject({
+      status: 400,
+      body: "error unmarshalling request\n",
+    });
+  }
 });
 
 test("/downgrade/enabled answers with a bare word", async () => {
   expect((await ask("GET", "/downgrade/enabled")).body).toBe("true");
   expect(await client.downgradeEnabled(url, timeoutMs)).toBe(true);
+});
+
+test.each([
+  ["/members/promote", "/members/promote/"],
+  ["//members?a=<1>", "/members?a=<1>"],
+  ["/members/../version", "/version"],
+])("%s is sent to %s, as Go's router does", async (path, location) => {
+  const read = await ask("GET", path);
+  expect([read.status, read.headers.location]).toEqual([307, location]);
+  const escaped = location.replace("<", "&lt;").replace(">", "&gt;");
+  expect(read.body).toBe(`<a href="${escaped}">Temporary Redirect</a>.\n\n`);
+  expect(await ask("POST", path)).toMatchObject({ status: 307, body: "" });
 });
 
 test("one connection serves requests one after the other, also when they come ahead", async () => {

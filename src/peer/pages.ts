@@ -233,7 +233,8 @@ function reasonOf(error: unknown): string {
 function requestedRevision(body: Uint8Array): number | undefined {
   try {
     const parsed: unknown = JSON.parse(Buffer.from(body).toString("utf8"));
-    const revision = (parsed as { revision?: unknown } | null)?.revision ?? 0;
+    if (typeof parsed !== "object" || Array.isArray(parsed)) return undefined;
+    const revision = (parsed !== null && "revision" in parsed ? parsed.revision : null) ?? 0;
     return Number.isSafeInteger(revision) ? (revision as number) : undefined;
   } catch {
     return undefined; // not JSON

@@ -5,6 +5,7 @@
 import type { Connection } from "../platform/network.ts";
 import type { Platform } from "../platform/platform.ts";
 import { emptyBytes, joinBytes } from "../base/bytes.ts";
+import { cleanPath } from "../base/clean-path.ts";
 import { ServerConnection, type Exchange, type ExchangeHandler, type HeaderFields } from "./http1/server-connection.ts";
 
 /** Open connections; more are closed at once. A cluster of seven needs about fifty. */
@@ -51,10 +52,27 @@ export class PeerServer {
 
   #route(exchange: Exchange): void {
     const { path } = exchange;
+    const cleaned = cleanPath(path);
+    if (cleaned !== path) return redirect(exchange, cleaned);
     const handler = this.#paths.get(path) ?? this.#prefixes.find(([prefix]) => path.startsWith(prefix))?.[1];
-    if (handler === undefined) respondError(exchange, 404, "404 page not found");
-    else handler(exchange);
+    if (handler !== undefined) handler(exchange);
+    else if (this.#prefixes.some(([prefix]) => prefix === `${path}/`)) redirect(exchange, `${path}/`);
+    else respondError(exchange, 404, "404 page not found");
   }
+}
+
+/** As Go's router sends a client to the path that it meant. */
+function redirect(exchange: Exchange, path: string): void {
+  const location = path + exchange.query;
+  const escaped = location
+    .replaceAll("&", "&amp;")
+    .replaceAll('"', "&#34;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;");
+  const isRead = exchange.method === "GET" || exchange.method === "HEAD";
+  const page = isRead ? `<a href="${escaped}">Temporary Redirect</a>.\n\n` : "";
+  const html: HeaderFields = isRead ? [["Content-Type", "text/html; charset=utf-8"]] : [];
+  exchange.respond(307, [["Location", location], ...html], Buffer.from(page));
 }
 
 /** Plain text with a newline, as Go's `http.Error` writes it. */

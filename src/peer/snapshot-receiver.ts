@@ -30,7 +30,7 @@ export interface SnapshotReceiverParts {
   readonly checkDatabase: (path: string, index: number) => void;
   readonly metrics: PeerMetrics;
   /** Answers for a refused message itself and returns false. */
-  readonly process: (exchange: Exchange, message: Message, dropped: () => void) => boolean;
+  readonly process: (exchange: Exchange, message: Message, dropped: (reason: string) => void) => boolean;
   /** Fields of every answer. */
   readonly fields: HeaderFields;
 }
@@ -139,7 +139,7 @@ export class SnapshotReceiver {
     const file = this.#file;
     const message = this.#message;
     if (file === undefined || message === undefined) {
-      return this.#refuseFront(this.#front.length === 0 && this.#frontBytes < 0 ? "EOF" : "unexpected EOF");
+      return this.#refuseFront(this.#front.length === 0 ? "EOF" : "unexpected EOF");
     }
     try {
       await file.finish(this.#index, checkDatabase);
@@ -157,9 +157,9 @@ export class SnapshotReceiver {
       "incoming-snapshot-size": humanBytes(file.size),
       "download-took": `${seconds}s`,
     });
-    const dropped = (): void => {
+    const dropped = (reason: string): void => {
       this.#counters.snapshotReceiveFailures++;
-      respondError(this.#exchange, 500, "failed to process raft message (dropped)", fields);
+      respondError(this.#exchange, 500, `failed to process raft message (${reason})`, fields);
     };
     if (!process(this.#exchange, message, dropped)) return;
     this.#counters.snapshotsReceived++;

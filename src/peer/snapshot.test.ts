@@ -224,8 +224,8 @@ test("bad snapshots are refused with etcd's texts", async () => {
     body: "cluster ID mismatch\n",
   });
   expect(await post(port, framed(snapshotMessage(8, idA, 0xcn)))).toEqual({
-    status: 403,
-    body: '{"message":"cannot process message to mismatch member"}',
+    status: 500,
+    body: "failed to process raft message (cannot process message to mismatch member)\n",
   });
   peer.removed.add(idA);
   expect(await post(port, framed(snapshotMessage(9)))).toEqual({

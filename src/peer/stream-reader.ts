@@ -23,7 +23,7 @@ import {
   incompatibleVersionText,
   introduction,
 } from "./introduction.ts";
-import { connectionTimeoutMs, redialMs, watchPeriodMs } from "./limits.ts";
+import { connectionTimeoutMs, redialMs, streamAnswerMs, watchPeriodMs } from "./limits.ts";
 import type { PeerCounters } from "./metrics.ts";
 import type { PeerStatus } from "./peer-status.ts";
 import { removedError } from "./post.ts";
@@ -207,7 +207,8 @@ export class StreamReader {
   readonly #checkLife = (): void => {
     const exchange = this.#exchange;
     if (exchange === undefined || exchange.isDialing) return;
-    if (this.#parts.dialer.clock.monotonic() - exchange.lastReceivedMs < connectionTimeoutMs) return;
+    const limitMs = this.#decoder === undefined ? streamAnswerMs : connectionTimeoutMs;
+    if (this.#parts.dialer.clock.monotonic() - exchange.lastReceivedMs < limitMs) return;
     exchange.fail(new NetworkError("ETIMEDOUT", "i/o timeout"));
   };
 

@@ -26,6 +26,8 @@ import { onlyMethod, readWhole, respondError, type PeerServer } from "./server.t
 import { SnapshotReceiver } from "./snapshot-receiver.ts";
 import type { LocalMember, PeerHandlers, PeerTransportOptions, SnapshotImage } from "./types.ts";
 
+const removedText = "cannot process message from removed member";
+
 /** Senders that are no members (yet) and get answers; a cluster that we join has a handful. */
 const remotesMax = 64;
 
@@ -250,16 +252,16 @@ export class PeerTransport {
   };
 
   /** Hands a posted message on. Answers for one that is refused, and then returns false. */
-  readonly #process = (exchange: Exchange, message: Message, dropped: () => void): boolean => {
-    const refusal = this.#isStopped ? undefined : this.#refusal(message);
-    if (refusal !== undefined) {
-      // 403 makes the sender stop for good: only for these two reasons.
+  readonly #process = (exchange: Exchange, message: Message, dropped: (reason: string) => void): boolean => {
+    const refusal = this.#isStopped ? "stopped" : this.#refusal(message);
+    if (refusal === removedText) {
+      // 403 makes the sender stop for good: only for this reason.
       const fields: HeaderFields = [...this.#answerFields, ["Content-Type", "application/json"]];
       exchange.respond(403, fields, Buffer.from(JSON.stringify({ message: refusal })));
       return false;
     }
-    if (!this.#isStopped && this.#handlers.receive(message)) return true;
-    dropped();
+    if (refusal === undefined && this.#handlers.receive(message)) return true;
+    dropped(refusal ?? "dropped");
     return false;
   };
 
@@ -271,7 +273,7 @@ export class PeerTransport {
           "removed-member-id": formatId(from),
         });
       }
-      return "cannot process message from removed member";
+      return removedText;
     }
     if (to === this.#local.memberId) return undefined;
     if (this.#causes.isNews(`mismatch ${from} ${to}`)) {

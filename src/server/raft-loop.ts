@@ -137,8 +137,9 @@ export class RaftLoop {
     try {
       this.#node.step(message);
     } catch (error) {
-      // A proposal that cannot be taken now, or an answer of somebody who does not belong to the group (any more).
-      if (error instanceof RaftError) return false;
+      // A proposal that cannot be taken now, an answer of somebody who does not belong to the group (any more), or what no
+      // member sends to another: ignored.
+      if (error instanceof RaftError) return message.type !== MessageType.Prop;
       this.#fail(error);
       return false;
     }

@@ -110,6 +110,7 @@ export function encodeHead(first: string, fields: Iterable<readonly [string, str
 const statusTexts: Readonly<Record<number, string>> = {
   200: "OK",
   204: "No Content",
+  307: "Temporary Redirect",
   400: "Bad Request",
   403: "Forbidden",
   404: "Not Found",

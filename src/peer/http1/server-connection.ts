@@ -190,6 +190,8 @@ export class Exchange {
   readonly method: string;
   /** Without the query; always starts with `/`. */
   readonly path: string;
+  /** With its `?`; empty without one. */
+  readonly query: string;
   /** HTTP/1.0 has no chunks and no second request. */
   readonly isOld: boolean;
   isPaused = false;
@@ -204,7 +206,9 @@ export class Exchange {
   constructor(head: RequestHead, reader: BodyReader, connection: Connection, owner: ExchangeOwner) {
     this.#head = head;
     this.method = head.method;
-    this.path = pathOf(head.target);
+    const [path, query] = partsOf(head.target);
+    this.path = path;
+    this.query = query;
     this.isOld = head.minor === 0;
     this.#reader = reader;
     this.#connection = connection;
@@ -289,9 +293,10 @@ export class Exchange {
   }
 }
 
-function pathOf(target: string): string {
+/** Path and query. */
+function partsOf(target: string): [string, string] {
   const path = target.startsWith("/") ? target : target.replace(/^[a-z]+:\/\/[^/]*/i, "");
   const query = path.indexOf("?");
   const bare = query < 0 ? path : path.slice(0, query);
-  return bare === "" ? "/" : bare;
+  return [bare === "" ? "/" : bare, query < 0 ? "" : path.slice(query)];
 }
