@@ -164,7 +164,8 @@ export function outcomeOfError(error: unknown, isRepeated: boolean): Outcome {
   if (!(error instanceof ClientError)) return { kind: "unknown", message };
   const { description, code } = error;
   const reason = checked.get(description);
-  if (reason !== undefined) return { kind: "failed", reason, message };
+  // A lease that is not there to be revoked may have been revoked by the attempt before.
+  if (reason !== undefined && !isRepeated) return { kind: "failed", reason, message };
   // No connection in all the time: nothing was sent.
   const neverSent = !isRepeated && code === Code.DeadlineExceeded && description.startsWith("latest balancer error");
   if (neverSent || certain.has(description)) return { kind: "failed", reason: "other", message };

@@ -259,10 +259,17 @@ export const mutations = {
   },
   "lease-expires-early": {
     what: "leases end before their time",
-    plant: () =>
-      wrap(Lessor.prototype, "takeExpired", function (this: Lessor, takeExpired, nowMs, limit) {
-        return takeExpired.call(this, nowMs + 1_500, limit);
-      }),
+    plant: () => {
+      const undos = [
+        wrap(Lessor.prototype, "takeExpired", function (this: Lessor, takeExpired, nowMs, limit) {
+          return takeExpired.call(this, nowMs + 1_500, limit);
+        }),
+        wrap(Lessor.prototype, "isExpired", function (this: Lessor, isExpired, id, nowMs) {
+          return isExpired.call(this, id, nowMs + 1_500);
+        }),
+      ];
+      return () => undos.forEach((undo) => undo());
+    },
   },
   "lease-never-expires": {
     what: "leases do not end",
