@@ -143,10 +143,8 @@ class Simulation {
     const world = this.#world;
     for (const machine of this.#operator.machines) void machine.boot();
     this.#nemesis.schedule(this.#plan.faults);
-    const work = [
-      ...this.#plan.clients.map((seed, position) => this.#runClient(seed, position)),
-      ...this.#plan.watchers.map((seed, position) => this.#runWatcher(seed, position)),
-    ];
+    const work = this.#plan.clients.map((seed, position) => this.#runClient(seed, position));
+    for (const [position, seed] of this.#plan.watchers.entries()) void this.#runWatcher(seed, position);
     await this.#runUntil(() => world.nowMs >= this.#plan.durationMs);
     if (!this.#hasFailed) await this.#settle(Promise.all(work));
     if (!this.#hasFailed) {
@@ -235,7 +233,7 @@ class Simulation {
     await this.#runUntil(() => isDown, 60_000);
     if (!isDown && !this.#hasFailed)
       this.#report({ checker: "process", message: "a member does not stop within a minute", story: [] });
-    for (const machine of machines) this.#checkDrive(machine);
+    for (const machine of machines) if (!this.#operator.isDamaged(machine)) this.#checkDrive(machine);
   }
 
   #checkDrive(machine: Machine): void {
@@ -360,7 +358,7 @@ class Simulation {
     await this.#world.sleep(500);
     const id = 100 + position;
     const random = new SeededRandom(seed);
-    const isOver = (): boolean => this.#phase !== "storm";
+    const isOver = (): boolean => this.#phase === "over";
     await runWatcher({
       id,
       position,

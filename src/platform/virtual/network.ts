@@ -7,7 +7,8 @@
  *   lossy, slow link bytes come later: pieces are sent again after 200 ms, 400 ms, ...
  *   reset            both ends hear that the connection is lost
  *   process ends     the other end hears of it
- *   power fails      the other end hears nothing (half-open), until the host is up again and refuses what it gets
+ *   power fails      the other end hears nothing (half-open), until the host is up again and refuses what it gets, or
+ *                    TCP's keep-alive notices
  * ```
  *
  * TCP neither reorders nor doubles bytes, so this does not either.
@@ -31,6 +32,10 @@ const FIRST_FREE_PORT = 40_000;
 const RETRANSMIT_MS = 200;
 /** What Linux does by default when nobody answers a connect. */
 const CONNECT_TIMEOUT_MS = 130_000;
+
+/** As the Node binding sets it: when a silent connection is asked whether it lives, and for how long. */
+const KEEP_ALIVE_MS = 30_000;
+const KEEP_ALIVE_PROBES_MS = 10_000;
 
 /** The clock of a process on the network: it lets what arrives happen in the process, and tells time without it. */
 export interface ProcessClock extends Clock {
@@ -376,9 +381,21 @@ class VirtualConnection implements Connection {
   abandon(how: "killed" | "powerFailed"): void {
     if (this.#isClosed) return;
     if (how === "killed") this.#sendReset();
+    else if (this.peer !== undefined) this.peer.#probe(this.host);
     this.#isClosed = true;
     this.#inbox = [];
     this.#internet.remove(this);
+  }
+
+  /** Nothing is heard of the other end any more: keep-alive finds out. */
+  #probe(farHost: string): void {
+    this.#clock.afterInWorld(KEEP_ALIVE_MS, () => {
+      if (this.#isClosed) return;
+      if (!this.#internet.isDown(farHost)) return this.lose();
+      this.#clock.afterInWorld(KEEP_ALIVE_PROBES_MS, () => {
+        this.#clock.run(() => this.#close(new NetworkError("ETIMEDOUT", "connection timed out")));
+      });
+    });
   }
 
   #send(bytes: Uint8Array): void {

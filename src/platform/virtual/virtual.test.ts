@@ -290,6 +290,25 @@ test("what is sent into the dark comes when the link is whole, and a host whose 
   });
 });
 
+test("a connection on which nobody says anything outlives the other host by the time of TCP's keep-alive", async () => {
+  const scheduler = new Scheduler();
+  const internet = new VirtualInternet();
+  const make = (host: string): ReturnType<typeof createVirtualPlatform> =>
+    createVirtualPlatform({ scheduler, drive: new VirtualDrive({ seed: 1 }), internet, host, seed: 1, log });
+  const a = make("a");
+  const b = make("b");
+  await b.network.listen({ host: "", port: 7 }, () => undefined);
+  const connection = await scheduler.run(a.network.connect({ host: "b", port: 7 }));
+  let loss: string | undefined;
+  connection.setHandlers({ data() {}, end() {}, drained() {}, closed: (error) => (loss = error?.code) });
+  b.clock.stop();
+  internet.leave("b", "powerFailed");
+  await scheduler.runFor(39_000);
+  expect(loss).toBe(undefined);
+  await scheduler.runFor(2_000);
+  expect(loss).toBe("ETIMEDOUT");
+});
+
 test("a paused process does nothing, and then everything in order; a slow one takes its time", async () => {
   const scheduler = new Scheduler();
   const clock = new VirtualClock(scheduler);
