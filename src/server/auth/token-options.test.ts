@@ -24,6 +24,10 @@ beforeEach(() => {
     "ec.pem",
     generateKeyPairSync("ec", { namedCurve: "prime256v1" }).privateKey.export({ type: "sec1", format: "pem" }),
   );
+  write(
+    "short.pem",
+    generateKeyPairSync("rsa", { modulusLength: 1024 }).privateKey.export({ type: "pkcs8", format: "pem" }),
+  );
   write("secret", "a secret");
   write("empty", "");
 });
@@ -77,6 +81,7 @@ test.each([
   ["jwt,sign-method=RS256,priv-key=DIR/secret", "is not a PEM key"],
   ["jwt,sign-method=RS256,priv-key=DIR/ec.pem", "is not one for RS256"],
   ["jwt,sign-method=ES384,priv-key=DIR/ec.pem", "is not one for ES384"],
+  ["jwt,sign-method=PS512,priv-key=DIR/short.pem", "cannot sign with PS512"],
 ])("%s does not start", (text, message) => {
   expect(() => create(text)).toThrow(message);
 });

@@ -20,6 +20,15 @@ const curves: Readonly<Record<string, string>> = { sha256: "prime256v1", sha384:
 /** @throws {StartError} when the text or a key file is not usable. */
 export function createTokens(text: string, ttlSeconds: number, platform: Platform): Tokens {
   const log = platform.log.withCaller("server/auth/token-options.ts");
+  try {
+    return tokensOf(text, ttlSeconds, platform, log);
+  } catch (error) {
+    log.warn("failed to create token provider", { error });
+    throw error;
+  }
+}
+
+function tokensOf(text: string, ttlSeconds: number, platform: Platform, log: Logger): Tokens {
   const [type, ...pairs] = text.split(",");
   const options = parseOptions(pairs);
   switch (type) {
@@ -68,7 +77,19 @@ function createJwt(options: ReadonlyMap<string, string>, platform: Platform, log
     throw refusal("internalInvalidAuthOptions", error);
   }
   const { clock } = platform;
-  return new JwtTokens({ method, ttlMs, now: () => clock.now(), ...chooseKeys(method, privatePem, publicPem) });
+  const keys = chooseKeys(method, privatePem, publicPem);
+  const tokens = new JwtTokens({ method, ttlMs, now: () => clock.now(), ...keys });
+  if (keys.signingKey !== undefined) trySigning(tokens, method);
+  return tokens;
+}
+
+/** A key too short for its method (RSA of 1024 bits and PS512) is refused here, not when the first user comes. */
+function trySigning(tokens: JwtTokens, { name }: SignMethod): void {
+  try {
+    tokens.assign({ username: "", revision: 0, prefix: "", index: 0, isProposer: true });
+  } catch (cause) {
+    throw new StartError(`the key in --auth-token cannot sign with ${name}`, { cause });
+  }
 }
 
 function readKey({ disk }: Platform, path: string | undefined): Uint8Array | undefined {
