@@ -1,4 +1,5 @@
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createPrivateKey } from "node:crypto";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect as connectPlainly } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -249,6 +250,18 @@ describe.skipIf(certificatesMissing !== undefined)(
       );
       await expect(listen({ keyFile: client.key })).rejects.toThrow("tls: private key does not match public key");
       await expect(listen({ certFile: client.key, keyFile: client.key })).rejects.toMatchObject({ code: "ETLS" });
+      const keyFile = join(folder, "encrypted.key");
+      const key = createPrivateKey(readFileSync(server.key));
+      writeFileSync(keyFile, key.export({ type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "secret" }));
+      await expect(listen({ keyFile })).rejects.toThrow("tls: failed to parse private key: it is encrypted");
+    });
+
+    test("who asks for another protocol than ours is refused, and the log says so in Go's words", async () => {
+      const { listener } = await listen();
+      rejections.length = 0;
+      await expect(ping(listener, client, { alpn: ["smtp"] })).rejects.toMatchObject({ code: "ETLS" });
+      await until(() => rejections.length > 0);
+      expect(rejections).toEqual(["tls: client requested unsupported application protocols"]);
     });
 
     test("clients that never begin a handshake are limited in number, and others are told so by a closed connection", async () => {

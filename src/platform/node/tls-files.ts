@@ -165,7 +165,13 @@ function secureContext(options: SecureContextOptions): SecureContext {
   try {
     return createSecureContext(options);
   } catch (cause) {
-    const { message } = cause as Error;
+    const { message, code } = cause as NodeJS.ErrnoException;
+    if (code === "ERR_OSSL_BAD_DECRYPT") {
+      throw unusable(
+        "tls: failed to parse private key: it is encrypted, and there is nobody to ask for the password",
+        cause,
+      );
+    }
     if (message.includes("key values mismatch")) throw unusable("tls: private key does not match public key", cause);
     if (message.includes("DECODER routines")) throw unusable("tls: failed to parse private key", cause);
     throw unusable(message, cause);

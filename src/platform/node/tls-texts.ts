@@ -44,6 +44,7 @@ export function alertText(code: string): string | undefined {
 const handshakeFailures: Readonly<Record<string, string>> = {
   ECONNRESET: "EOF",
   ERR_SSL_HTTP_REQUEST: "tls: first record does not look like a TLS handshake",
+  ERR_SSL_NO_APPLICATION_PROTOCOL: "tls: client requested unsupported application protocols",
   ERR_SSL_NO_SHARED_CIPHER: "tls: no cipher suite supported by both client and server",
   ERR_SSL_PACKET_LENGTH_TOO_LONG: "tls: first record does not look like a TLS handshake",
   ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: "tls: client didn't provide a certificate",
