@@ -5,7 +5,8 @@ import type { HeaderList } from "../http2/hpack-decoder.ts";
 import type { Http2Limits } from "../http2/limits.ts";
 import type { BufferPool, FlushQueue } from "../http2/output.ts";
 import type { SharedQueue } from "../http2/send-scheduler.ts";
-import { Http2Session, type SessionOwner } from "../http2/session.ts";
+import { Http2Session } from "../http2/session.ts";
+import type { SessionOwner } from "../http2/session-owner.ts";
 import type { Clock, Timer } from "../platform/clock.ts";
 import type { Connection } from "../platform/network.ts";
 import { Code } from "../wire/errors.ts";
@@ -227,7 +228,7 @@ export class ServerConnection implements SessionOwner {
   }
 
   settingsReceived(session: Http2Session): void {
-    this.blocks.setTableSize(session.peerHeaderTableSize);
+    this.blocks.setTableSize(session.peer.headerTableSize);
   }
 
   goAwayReceived(): void {

@@ -8,7 +8,8 @@ import { HpackEncoder, type HeaderPair } from "./hpack-encoder.ts";
 import { type Http2Limits, defaultLimits } from "./limits.ts";
 import { BufferPool, FlushQueue } from "./output.ts";
 import { SharedQueue } from "./send-scheduler.ts";
-import { Http2Session, type SessionOwner } from "./session.ts";
+import { Http2Session } from "./session.ts";
+import type { SessionOwner } from "./session-owner.ts";
 import type { Http2Stream } from "./stream.ts";
 
 export interface Http2ClientOptions {
@@ -67,7 +68,7 @@ export class Http2Client implements SessionOwner {
 
   /** The server's limit leaves room for one more stream. */
   get hasRoom(): boolean {
-    return this.session.streamCount < this.session.peerMaxConcurrentStreams;
+    return this.session.streamCount < this.session.peer.maxConcurrentStreams;
   }
 
   /** Registers a stream (made with `session.nextStreamId()`) and sends its request headers. */
@@ -102,7 +103,7 @@ export class Http2Client implements SessionOwner {
   }
 
   settingsReceived(session: Http2Session): void {
-    this.#encoder.setTableSizeLimit(session.peerHeaderTableSize);
+    this.#encoder.setTableSizeLimit(session.peer.headerTableSize);
     this.#options.onSettings?.();
   }
 

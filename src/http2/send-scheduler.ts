@@ -117,7 +117,7 @@ export class SendScheduler {
     let sent = 0;
     while (stream.queuedBytes > 0 && sent < most) {
       const windows = Math.min(session.sendWindow, stream.sendWindow);
-      const size = Math.min(stream.queuedBytes, session.peerMaxFrameSize, windows, most - sent);
+      const size = Math.min(stream.queuedBytes, session.peer.maxFrameSize, windows, most - sent);
       if (size <= 0) break;
       session.beginData(stream, size, false);
       this.#takeQueued(stream, size);

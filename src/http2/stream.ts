@@ -43,7 +43,7 @@ export abstract class Http2Stream {
   constructor(session: Http2Session, id: number, receivedEnd: boolean) {
     this.session = session;
     this.id = id;
-    this.sendWindow = session.peerInitialWindow;
+    this.sendWindow = session.peer.initialWindow;
     this.receivedEnd = receivedEnd;
   }
 
