@@ -60,7 +60,7 @@ const allowed: Readonly<Record<string, readonly Allowed[]>> = {
 
 /** Steps that wait for a later version of ours, and why. */
 const later: Readonly<Record<string, readonly number[]>> = {
-  // Profiles of the Go runtime: --enable-pprof is refused with a reason.
+  // A profile of goroutines: there are none.
   "gateway-off": [4],
 };
 
@@ -86,8 +86,7 @@ afterEach(async () => {
 async function start(scene: Scene): Promise<Urls> {
   const dataDir = temporaryFolder();
   cleanups.push(() => removeFolder(dataDir));
-  const flags = scene.server.flags.filter((flag) => flag !== "--enable-pprof");
-  const { running, urls } = await startForScene({ ...scene.server, flags }, dataDir);
+  const { running, urls } = await startForScene(scene.server, dataDir);
   cleanups.push(() => running.stop());
   // The recorded members had agreed on their version by the first step.
   for (let text = ""; !text.includes('"etcdcluster":"3.6.0"');) {

@@ -14,7 +14,6 @@ const refusedWhenGiven: readonly (readonly [FlagName, string])[] = [
   ["discovery-proxy", discovery],
   ["enable-distributed-tracing", tracing],
   ["memory-mlock", "database pages are read through a bounded cache, not mapped, so there is nothing to lock"],
-  ["enable-pprof", "Go profiles do not exist here; run the member with `node --cpu-prof bin/etcd` for a CPU profile"],
   ["socket-reuse-port", "sharing a port needs a newer Node.js than the oldest one supported"],
 ];
 

@@ -13,6 +13,7 @@ import { memberHealth } from "../../http/member-health.ts";
 import type { BackupCounters } from "../../http/metrics/backup-metrics.ts";
 import { metricsPage } from "../../http/metrics/metrics-page.ts";
 import { openFileLimit } from "../../http/metrics/runtime-metrics.ts";
+import { pprofPage, pprofPrefix } from "../../http/pprof/pprof-pages.ts";
 import type { Page } from "../../http/responses.ts";
 import { HttpServer } from "../../http/server.ts";
 import { versionPage } from "../../http/version.ts";
@@ -106,7 +107,8 @@ export async function runMember({ settings, platform, onFatal, onRemoved }: RunO
     await member.whenReady();
     log.info("ready to serve client requests");
     const backups = startBackups?.(member);
-    doors.openClients({ settings, member, grpc, services, backups, log });
+    const pprof = values["enable-pprof"] ? await startPprof(platform, log) : undefined;
+    doors.openClients({ settings, member, grpc, services, backups, pprof, log });
     return {
       member,
       stop: once(() => stop({ doors, grpc, health, member, backups, platform, log })),
@@ -142,7 +144,14 @@ interface ClientsContext {
   readonly grpc: GrpcServer;
   readonly services: Services;
   readonly backups: BackupCounters | undefined;
+  /** What is below `/debug/pprof/`. */
+  readonly pprof: Page | undefined;
   readonly log: Logger;
+}
+
+function startPprof({ clock }: Platform, log: Logger): Promise<Page> {
+  log.info("pprof is enabled", { path: pprofPrefix.slice(0, -1) });
+  return pprofPage(clock);
 }
 
 function featuresOf({ gates: values }: Settings): { name: string; stage: string; enabled: boolean }[] {
@@ -221,7 +230,7 @@ class Doors {
   }
 
   openClients(context: ClientsContext): void {
-    const { settings, member, grpc, services, backups, log } = context;
+    const { settings, member, grpc, services, backups, pprof, log } = context;
     const { values } = settings;
     const asksGateway = values["enable-grpc-gateway"] && values["client-cert-auth"];
     const access: AccessRules = {
@@ -241,17 +250,17 @@ class Doors {
     ]);
     const { clock } = member.platform;
     const gateway = { grpc, clock };
-    const http = new HttpServer(
-      values["enable-grpc-gateway"]
-        ? {
-            clock,
-            pages,
-            access,
-            prefixes: [["/v3/", gatewayPage(gateway)]],
-            upgrades: [["/v3/", gatewayUpgrade(gateway)]],
-          }
-        : { clock, pages, access },
-    );
+    const offersGateway = values["enable-grpc-gateway"];
+    const http = new HttpServer({
+      clock,
+      pages,
+      access,
+      prefixes: [
+        ...(offersGateway ? [["/v3/", gatewayPage(gateway)] as const] : []),
+        ...(pprof === undefined ? [] : [[pprofPrefix, pprof] as const]),
+      ],
+      ...(offersGateway ? { upgrades: [["/v3/", gatewayUpgrade(gateway)]] } : {}),
+    });
     const metrics = new HttpServer({ clock, pages: statusPages });
     this.#httpServers.push(http, metrics);
     const httpApart = values["listen-client-http-urls"].length > 0;

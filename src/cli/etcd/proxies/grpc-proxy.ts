@@ -12,6 +12,8 @@ import { WatchCreateRequest } from "../../../wire/gen/etcdserverpb/rpc.ts";
 import type { HandledListener } from "../../../grpc/calls.ts";
 import { GrpcServer } from "../../../grpc/server.ts";
 import { openFileLimit } from "../../../http/metrics/runtime-metrics.ts";
+import { pprofPage, pprofPrefix } from "../../../http/pprof/pprof-pages.ts";
+import type { Page } from "../../../http/responses.ts";
 import { HttpServer } from "../../../http/server.ts";
 import { ConnectionPlaces } from "../../../platform/connection-places.ts";
 import type { Platform } from "../../../platform/platform.ts";
@@ -69,7 +71,6 @@ function checkFlags(given: FlagSet): void {
   if (prefix === "" && ttl > 0n) throw new Error('invalid resolver-prefix ""');
   if (prefix !== "" && advertised === "") throw new Error('invalid advertise-client-url ""');
   checkTlsFlags(given);
-  if (given.bool("enable-pprof")) throw new Error("--enable-pprof cannot be used yet: Go profiles do not exist here");
   if (given.text("experimental-leasing-prefix") !== "") {
     throw new Error(
       "--experimental-leasing-prefix cannot be used: linearizable reads are always the members' to answer",
@@ -121,8 +122,8 @@ async function serve(given: FlagSet, platform: Platform): Promise<void> {
     },
     ownProblem: () => own.problem(),
   });
-  const http = new HttpServer({ clock: platform.clock, pages });
-  doors.serve(grpc, http);
+  const http = new HttpServer({ clock: platform.clock, pages, prefixes: await pprofPages(given, platform) });
+  doors.serve(grpc, http, new HttpServer({ clock: platform.clock, pages }));
   log.info("started gRPC proxy", { address: given.text("listen-addr") });
   stopOnSignals(log, async () => {
     await doors.close();
@@ -167,6 +168,12 @@ async function channelOptions(
     maxSendBytes: Math.max(0, Number(given.integer("max-send-bytes"))),
     maxReceiveBytes: Math.max(0, Number(given.integer("max-recv-bytes"))),
   };
+}
+
+async function pprofPages(given: FlagSet, { clock, log }: Platform): Promise<(readonly [string, Page])[]> {
+  if (!given.bool("enable-pprof")) return [];
+  log.info("gRPC proxy enabled pprof", { path: pprofPrefix.slice(0, -1) });
+  return [[pprofPrefix, await pprofPage(clock)]];
 }
 
 /** `--experimental-enable-grpc-logging`: every call, but not what is in it, which may be secret. */
@@ -218,9 +225,9 @@ class Doors {
     this.#log.info("gRPC proxy listening for metrics", { address: metrics });
   }
 
-  serve(grpc: GrpcServer, http: HttpServer): void {
+  serve(grpc: GrpcServer, http: HttpServer, metrics: HttpServer): void {
     this.#clients.serve({ grpc, http });
-    this.#metrics.serve({ http });
+    this.#metrics.serve({ http: metrics });
     if (this.#given.text("metrics-addr") !== "") this.#log.info("gRPC proxy server metrics URL serving");
   }
 
