@@ -24,8 +24,8 @@ async function resolver(): Promise<NodeResolver> {
 
 test("SRV records come by priority, with full names", async () => {
   expect(await (await resolver()).lookupServices("_etcd-server._tcp.example.com")).toEqual([
-    { target: "m1.example.com.", port: 1 },
-    { target: "m2.example.com.", port: 2 },
+    { target: "m1.example.com.", port: 1, priority: 10, weight: 0 },
+    { target: "m2.example.com.", port: 2, priority: 20, weight: 0 },
   ]);
 });
 

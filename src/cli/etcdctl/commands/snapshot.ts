@@ -54,6 +54,11 @@ export const snapshotCommand: Command = {
 function former(command: Command): Command {
   return {
     ...command,
+    // 3.5's had no map to give a size to.
+    flags:
+      command.flags?.map((flag) =>
+        flag.type === "unsigned" && flag.name === "initial-memory-map-size" ? { ...flag, initial: 0n } : flag,
+      ) ?? [],
     isHidden: true,
     run(invocation) {
       invocation.terminal.error.write(`Deprecated: Use \`etcdutl snapshot ${command.name}\` instead.\n\n`);
