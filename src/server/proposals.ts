@@ -18,6 +18,7 @@ import { encodeRaftRequest, type RequestKind } from "../wire/hot/raft-request.ts
 import type { ApplyResult } from "./apply/result.ts";
 import type { RequestIds } from "./ids.ts";
 import type { ProposalCallback } from "./member.ts";
+import { SequenceTable } from "./sequence-table.ts";
 
 /** Most proposals kept while there is no leader to take them. */
 const QUEUED_WITHOUT_LEADER_MAX = 5_000;
@@ -40,8 +41,8 @@ export interface ProposalsOptions {
 
 export class Proposals {
   readonly #options: ProposalsOptions;
-  /** By sequence (see RequestIds); insertion order is age. */
-  readonly #pending = new Map<number, Pending>();
+  /** By sequence (see RequestIds), which grows with time. */
+  readonly #pending = new SequenceTable<Pending>();
   #queued: Uint8Array[] = [];
   /** Of those in `#queued`, in the same order. */
   #queuedSequences: number[] = [];
@@ -82,7 +83,7 @@ export class Proposals {
     };
     const entry = encodeRaftRequest(kind, request, header);
     if (entry.length > requestBytesMax) throw new EtcdError("requestTooLarge");
-    this.#pending.set(sequence, { callback, startedMs: nowMs });
+    this.#pending.add(sequence, { callback, startedMs: nowMs });
     this.#queued.push(entry);
     this.#queuedSequences.push(sequence);
   }
@@ -96,7 +97,7 @@ export class Proposals {
     const { ids, node } = this.#options;
     if (node.lead === NONE && this.#queuedChanges.length >= QUEUED_CHANGES_MAX) throw new EtcdError("noLeader");
     const sequence = ids.next();
-    this.#pending.set(sequence, { callback, startedMs: nowMs });
+    this.#pending.add(sequence, { callback, startedMs: nowMs });
     this.#queuedChanges.push({ ...change, id: ids.toBigInt(sequence) });
   }
 
@@ -134,9 +135,8 @@ export class Proposals {
 
   /** Answers the waiter of an applied entry, if there is one. */
   settle(sequence: number, error: EtcdError | undefined, result: ApplyResult | undefined): void {
-    const pending = this.#pending.get(sequence);
+    const pending = this.#pending.take(sequence);
     if (pending === undefined) return;
-    this.#pending.delete(sequence);
     pending.callback(error, result);
     if (this.#pending.size === 0) this.onIdle?.();
   }
@@ -147,7 +147,8 @@ export class Proposals {
    * @param reasonFor - why, as far as one can tell, for a proposal that raft took and that was made at that time.
    */
   expire(nowMs: number, reasonFor: (startedMs: number) => ReasonName): void {
-    for (const [sequence, { startedMs }] of this.#pending) {
+    for (let sequence = this.#pending.oldest(); sequence >= 0; sequence = this.#pending.oldest()) {
+      const startedMs = this.#pending.get(sequence)?.startedMs ?? nowMs;
       if (nowMs - startedMs < this.#options.timeoutMs) return;
       // What waited for a leader in vain ends with etcd's bare deadline.
       this.#fail(sequence, this.#unqueue(sequence) ? "contextDeadlineExceeded" : reasonFor(startedMs));
@@ -159,7 +160,9 @@ export class Proposals {
     this.#queued = [];
     this.#queuedSequences = [];
     this.#queuedChanges = [];
-    for (const sequence of this.#pending.keys()) this.#fail(sequence, reason);
+    for (let sequence = this.#pending.oldest(); sequence >= 0; sequence = this.#pending.oldest()) {
+      this.#fail(sequence, reason);
+    }
   }
 
   /** @returns whether raft never had it. */
