@@ -13,15 +13,21 @@ export interface Network {
    * @param options.timeoutMs - for all of it, the handshake included; 0 = the system's.
    * @throws {NetworkError} the system's code; `ETLS` when the handshake fails, with Go's text. By rejection.
    */
-  connect(
-    address: Address,
-    options?: { readonly timeoutMs?: number; readonly tls?: ClientTls | undefined },
-  ): Promise<Connection>;
+  connect(address: Address, options?: ConnectOptions): Promise<Connection>;
   /** Reads certificate, key and CA as a later connection will. @throws {NetworkError} `ETLS`, with Go's text. By rejection. */
   checkFiles(material: TlsMaterial): Promise<void>;
 }
 
+export interface ConnectOptions {
+  readonly timeoutMs?: number;
+  readonly tls?: ClientTls | undefined;
+  /** IP address of this machine that the connection comes from; default: the system's choice. */
+  readonly localAddress?: string | undefined;
+}
+
 export interface ListenOptions {
+  /** Other processes may listen at the same port, which shares the connections out. */
+  readonly reusesPort?: boolean | undefined;
   readonly tls?: ServerTls | undefined;
   readonly places?: ConnectionPlaces | undefined;
 }

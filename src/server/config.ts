@@ -114,6 +114,8 @@ export interface MemberConfig {
   readonly peerTls?: Omit<ClientTls, "serverName"> | undefined;
   /** For which name all members' certificates are valid; undefined: each for its host. */
   readonly peerServerName?: string | undefined;
+  /** IP address that members are dialled from; undefined: the system's choice. */
+  readonly peerLocalAddress?: string | undefined;
 
   /** `--warning-apply-duration`: a slower apply is logged. */
   readonly warningApplyDurationMs: number;

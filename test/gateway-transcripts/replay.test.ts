@@ -58,12 +58,6 @@ const allowed: Readonly<Record<string, readonly Allowed[]>> = {
   ],
 };
 
-/** Steps that wait for a later version of ours, and why. */
-const later: Readonly<Record<string, readonly number[]>> = {
-  // A profile of goroutines: there are none.
-  "gateway-off": [4],
-};
-
 const scenes = [
   "kv",
   "lease",
@@ -98,7 +92,7 @@ async function start(scene: Scene): Promise<Urls> {
 test.each(scenes)("%s: HTTP clients are answered as by etcd", async (name) => {
   const scene = readScene(name);
   const urls = await start(scene);
-  const differences = await replay(scene, urls, new Set(later[name]));
+  const differences = await replay(scene, urls, new Set());
   const wrong = differences.filter(
     ({ step, what }) => !(allowed[name] ?? []).some((one) => one.step === step.n && one.what.includes(what)),
   );

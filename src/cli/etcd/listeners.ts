@@ -36,12 +36,14 @@ export class Listeners {
   readonly #secure = new Set<Listener>();
   readonly #waiting: Connection[] = [];
   readonly #places: ConnectionPlaces;
+  readonly #reusesPort: boolean;
   #service: Service | undefined;
 
-  /** @param places - may be shared with others. */
-  constructor(platform: Platform, places: ConnectionPlaces) {
+  /** @param places - may be shared with others. @param options - `reusesPort`: other processes may listen there too. */
+  constructor(platform: Platform, places: ConnectionPlaces, { reusesPort = false } = {}) {
     this.#platform = platform;
     this.#places = places;
+    this.#reusesPort = reusesPort;
   }
 
   /**
@@ -54,7 +56,7 @@ export class Listeners {
     const address = toAddress(url);
     if ("path" in address && this.#platform.disk.exists(address.path)) this.#platform.disk.remove(address.path);
     try {
-      const options = { tls: isSecureUrl(url) ? tls : undefined, places: this.#places };
+      const options = { tls: isSecureUrl(url) ? tls : undefined, places: this.#places, reusesPort: this.#reusesPort };
       const accept = (connection: Connection): void => this.#accept(connection);
       const listener = await this.#platform.network.listen(address, accept, options);
       this.#listeners.push(listener);

@@ -2,7 +2,6 @@
  * Settings that etcd has and this version does not act on. They are refused, with the reason, rather than accepted
  * and ignored: a member that silently runs without TLS is worse than one that does not start.
  */
-import type { GateValues } from "./feature-gates.ts";
 import type { FlagName, FlagValues } from "./flags.ts";
 
 const discovery =
@@ -11,21 +10,28 @@ const tracing = "distributed tracing is not available in this version";
 
 const refusedWhenGiven: readonly (readonly [FlagName, string])[] = [
   ["discovery", discovery],
-  ["discovery-proxy", discovery],
   ["enable-distributed-tracing", tracing],
-  ["memory-mlock", "database pages are read through a bounded cache, not mapped, so there is nothing to lock"],
-  ["socket-reuse-port", "sharing a port needs a newer Node.js than the oldest one supported"],
 ];
 
-/** What stands in the way of starting with these settings, or undefined. */
-export function refusal(values: FlagValues, gates: GateValues): string | undefined {
+/**
+ * What stands in the way of starting with these settings, or undefined.
+ *
+ * @param runtime - version of Node.js, as `process.versions.node`.
+ */
+export function refusal(values: FlagValues, runtime: string): string | undefined {
   for (const [name, reason] of refusedWhenGiven) {
     const value = values[name];
     const isSet = Array.isArray(value) ? value.length > 0 : value !== "" && value !== false;
     if (isSet) return `--${name} cannot be used yet: ${reason}`;
   }
-  if (gates.SetMemberLocalAddr) {
-    return "--feature-gates=SetMemberLocalAddr=true cannot be used yet: the system picks the address to dial members from";
+  if (values["socket-reuse-port"] && !canReusePort(runtime)) {
+    return `--socket-reuse-port cannot be used yet: it needs Node.js 22.12 or newer, and of 23 23.1; this is ${runtime}`;
   }
   return undefined;
+}
+
+/** Whether this Node.js listens with SO_REUSEPORT when asked to. */
+function canReusePort(runtime: string): boolean {
+  const [major, minor] = runtime.split(".").map(Number);
+  return major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12);
 }

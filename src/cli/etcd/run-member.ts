@@ -31,7 +31,9 @@ import { prepareBackups } from "./backup/prepare-backups.ts";
 import { doorPlaces } from "./connection-limits.ts";
 import { discoveryOf } from "./discovery-settings.ts";
 import { gates, type GateName } from "./feature-gates.ts";
+import type { FlagValues } from "./flags.ts";
 import { ListenError, Listeners } from "./listeners.ts";
+import { peerLocalAddressOf } from "./local-address.ts";
 import { warnOfReadableTokenKey } from "./key-permissions.ts";
 import { asError } from "./process-exit.ts";
 import type { Settings } from "./settings.ts";
@@ -71,13 +73,14 @@ export async function runMember({ settings, platform, onFatal, onRemoved }: RunO
   const log = platform.log.withCaller("cli/etcd/run-member.ts");
   announceDataDirectory(settings, platform, log);
   warnOfReadableTokenKey(values, platform.disk, log);
-  const doors = new Doors(platform, log);
+  const doors = new Doors(platform, values, log);
   try {
     const tls = await memberTls(values, platform, log);
     await doors.bind(settings, tls, log);
+    const peerLocalAddress = settings.gates.SetMemberLocalAddr ? peerLocalAddressOf(values, log) : undefined;
     const startBackups = await prepareBackups(settings.backup);
     log.info("starting an etcd server", effectiveConfiguration(settings));
-    const config = { ...settings.member, ...discoveryOf(values, platform), peerTls: tls.peerDial };
+    const config = { ...settings.member, ...discoveryOf(values, platform), peerTls: tls.peerDial, peerLocalAddress };
     const member = await startMember(config, platform);
     member.onFatal = onFatal;
     member.onRemoved = onRemoved;
@@ -158,6 +161,15 @@ function featuresOf({ gates: values }: Settings): { name: string; stage: string;
   return Object.entries(gates).map(([name, { stage }]) => ({ name, stage, enabled: values[name as GateName] }));
 }
 
+/** SO_REUSEADDR is always set: without it a member that restarts would wait for its former connections' ports. */
+function socketOptions(values: FlagValues, log: Logger): { reusesPort: boolean } {
+  const [reusesPort, reusesAddress] = [values["socket-reuse-port"], values["socket-reuse-address"]];
+  if (reusesPort || reusesAddress) {
+    log.info("configuring socket options", { "reuse-address": reusesAddress, "reuse-port": reusesPort });
+  }
+  return { reusesPort };
+}
+
 /** All sockets and HTTP servers of a member. */
 class Doors {
   readonly #client: Listeners;
@@ -167,12 +179,13 @@ class Doors {
   readonly #httpServers: HttpServer[] = [];
   readonly #peerServer: PeerServer;
 
-  constructor(platform: Platform, log: Logger) {
+  constructor(platform: Platform, values: FlagValues, log: Logger) {
     const { clients, peers } = doorPlaces(openFileLimit(platform.disk), log);
-    this.#client = new Listeners(platform, clients);
-    this.#clientHttp = new Listeners(platform, clients);
-    this.#metrics = new Listeners(platform, clients);
-    this.#peer = new Listeners(platform, peers);
+    const options = socketOptions(values, log);
+    this.#client = new Listeners(platform, clients, options);
+    this.#clientHttp = new Listeners(platform, clients, options);
+    this.#metrics = new Listeners(platform, clients, options);
+    this.#peer = new Listeners(platform, peers, options);
     this.#peerServer = new PeerServer(platform);
   }
 

@@ -49,10 +49,10 @@ export function resolveSettings(parsed: ParsedArguments, sources: SettingsSource
   const values = withGiven(given);
   validate({ values, given, fromFile: file !== undefined });
   const gates = resolveGates(values["feature-gates"], given);
-  const refused = refusal(values, gates);
+  const refused = refusal(values, process.versions.node);
   if (refused !== undefined) throw new Error(refused);
   const backup = backupSettings(values);
-  return { values, gates, member: toMemberConfig(values, gates), backup, warnings: deprecations(given), file };
+  return { values, gates, member: toMemberConfig(values, gates), backup, warnings: warningsFor(values, given), file };
 }
 
 /** Defaults, then what was given, then former names carried over to their successors. */
@@ -73,8 +73,13 @@ function withGiven(given: ReadonlyMap<FlagName, unknown>): FlagValues {
   return values;
 }
 
-function deprecations(given: ReadonlyMap<FlagName, unknown>): string[] {
+function warningsFor(values: FlagValues, given: ReadonlyMap<FlagName, unknown>): string[] {
   const warnings: string[] = [];
+  if (values["memory-mlock"]) {
+    warnings.push(
+      "--memory-mlock locks nothing: database pages are read through a bounded cache and never mapped; to keep the process out of swap, set MemorySwapMax=0 or run without swap",
+    );
+  }
   for (const name of given.keys()) {
     const { deprecated }: Flag<unknown> = flags[name];
     if (deprecated) warnings.push(deprecated);

@@ -75,12 +75,17 @@ function sendIndex(response: ServerResponse): void {
   const rows = Object.entries(profiles).map(
     ([name, text]) => `<tr><td><a href="${name}">${name}</a></td><td>${text}</td></tr>`,
   );
-  const body = `<html><head><title>/debug/pprof/</title></head><body>
+  const body = `<html>
+<head>
+<title>/debug/pprof/</title>
+</head>
+<body>
 /debug/pprof/
 <table>
 ${rows.join("\n")}
 </table>
-</body></html>
+</body>
+</html>
 `;
   response.writeHead(200, { "Content-Type": "text/html; charset=utf-8", ...noSniff });
   response.end(body);

@@ -21,6 +21,7 @@ import {
   type Address,
   type Connection,
   type ConnectionHandlers,
+  type ConnectOptions,
   type ListenOptions,
   type Listener,
   type Network,
@@ -74,7 +75,9 @@ export class NodeNetwork implements Network {
     );
     return await new Promise((resolve, reject) => {
       server.once("error", (error) => reject(networkError(error)));
-      server.listen({ ...listenTarget(address), backlog: BACKLOG }, () => {
+      // Known to Node from 22.12 on, and not to its types yet.
+      const sharing = options?.reusesPort === true ? { reusePort: true } : {};
+      server.listen({ ...listenTarget(address), ...sharing, backlog: BACKLOG }, () => {
         server.removeAllListeners("error");
         // An accept that fails (EMFILE) concerns one connection, which the peer sees closed; the listener lives on.
         server.on("error", () => undefined);
@@ -83,13 +86,10 @@ export class NodeNetwork implements Network {
     });
   }
 
-  connect(
-    address: Address,
-    options?: { readonly timeoutMs?: number; readonly tls?: ClientTls | undefined },
-  ): Promise<Connection> {
-    if (options?.tls !== undefined) return this.#connectSecurely(address, options.tls, options.timeoutMs ?? 0);
+  connect(address: Address, options?: ConnectOptions): Promise<Connection> {
+    const target = connectTarget(address, options?.localAddress);
+    if (options?.tls !== undefined) return this.#connectSecurely(target, options.tls, options.timeoutMs ?? 0);
     let connection: NodeConnection | undefined;
-    const target = "path" in address ? { path: address.path } : { host: address.host, port: address.port };
     const settings = {
       ...target,
       allowHalfOpen: true,
@@ -124,8 +124,7 @@ export class NodeNetwork implements Network {
     });
   }
 
-  async #connectSecurely(address: Address, tls: ClientTls, timeoutMs: number): Promise<Connection> {
-    const target = "path" in address ? { path: address.path } : { host: address.host, port: address.port };
+  async #connectSecurely(target: ConnectTarget, tls: ClientTls, timeoutMs: number): Promise<Connection> {
     const { dialTls } = await import("./tls-dial.ts");
     const { socket, identity } = await dialTls(target, tls, timeoutMs);
     socket.setNoDelay(true);
@@ -137,6 +136,16 @@ export class NodeNetwork implements Network {
     const { TlsContextSource } = await import("./tls-files.ts");
     new TlsContextSource(material, false).context();
   }
+}
+
+type ConnectTarget =
+  | { readonly path: string }
+  | { readonly host: string; readonly port: number; readonly localAddress?: string };
+
+function connectTarget(address: Address, localAddress: string | undefined): ConnectTarget {
+  if ("path" in address) return { path: address.path };
+  const { host, port } = address;
+  return localAddress === undefined ? { host, port } : { host, port, localAddress };
 }
 
 async function acceptorFor(

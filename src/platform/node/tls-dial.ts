@@ -17,7 +17,9 @@ export interface SecureSocket {
   readonly identity: TlsIdentity;
 }
 
-type Target = { readonly host: string; readonly port: number } | { readonly path: string };
+type Target =
+  | { readonly host: string; readonly port: number; readonly localAddress?: string }
+  | { readonly path: string };
 
 /** @throws {NetworkError} by rejection. */
 export function dialTls(target: Target, tls: ClientTls, timeoutMs: number): Promise<SecureSocket> {
