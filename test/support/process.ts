@@ -144,14 +144,21 @@ export class ServerProcess {
     });
   }
 
-  /** Starts and waits for the line that tools wait for. @throws when the server ends before. */
+  /**
+   * Starts and waits for the line that tools wait for. A port that another program has for a moment, as the near end of a
+   * connection, is waited for.
+   *
+   * @throws when the server ends before.
+   */
   static async start(options: ServerOptions): Promise<ServerProcess> {
-    for (let attempt = 1; ; attempt++) {
+    const deadline = performance.now() + patienceMs;
+    for (;;) {
       const server = await ServerProcess.launch(options);
       if (await server.becomesReady()) return server;
       const log = server.lines.join("\n");
-      if (attempt === 3 || !log.includes("address already in use"))
+      if (performance.now() > deadline || !log.includes("address already in use"))
         throw new Error(`the server did not become ready:\n${log}`);
+      await new Promise((resolve) => setTimeout(resolve, 250));
     }
   }
 
