@@ -41,13 +41,23 @@ async function runOne(options: Options): Promise<number> {
       if (options.history !== undefined) writeFileSync(options.history, JSON.stringify(history));
     },
   });
-  const { virtualMs, events, operations, unknown, watchMessages, boots, traceHash, isUndecided, hashComparisons } =
-    result;
+  const {
+    virtualMs,
+    events,
+    operations,
+    unknown,
+    watchMessages,
+    boots,
+    traceHash,
+    isUndecided,
+    hashComparisons,
+    backupsChecked,
+  } = result;
   const seconds = (performance.now() - started) / 1000;
   print(
     `seed ${plan.seed}: ${(virtualMs / 1000).toFixed(0)} simulated seconds in ${seconds.toFixed(1)} s, ${events} events, ` +
       `${operations} operations (${unknown} of unknown outcome), ${watchMessages} watch messages, ${boots} starts, ` +
-      `${hashComparisons} hashes compared, trace ${traceHash}${isUndecided ? ", linearizability UNDECIDED" : ""}`,
+      `${hashComparisons} hashes compared, ${backupsChecked} backups checked, trace ${traceHash}${isUndecided ? ", linearizability UNDECIDED" : ""}`,
   );
   if (options.twice) {
     const again = await runPlan(plan, mutation);

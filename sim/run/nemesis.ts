@@ -163,7 +163,7 @@ export class Nemesis {
       case "defragment":
         return operator.enqueue(fault.kind, () => operator.defragment(machine));
       case "snapshot":
-        return operator.enqueue(fault.kind, () => operator.snapshot(machine));
+        return operator.enqueue(fault.kind, () => operator.backUp(machine));
       case "grow":
         return operator.enqueue(fault.kind, () => operator.grow());
       case "shrink":

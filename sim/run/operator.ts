@@ -9,9 +9,10 @@ import {
   type Member,
   type MemberListResponse,
 } from "../../src/wire/gen/etcdserverpb/rpc.ts";
-import type { Violation } from "../history/history.ts";
+import type { RangeResult, Violation } from "../history/history.ts";
 import type { Machine } from "../world/machine.ts";
 import type { World } from "../world/world.ts";
+import { restoreBackup } from "./restored-backup.ts";
 import { checkImage } from "./storage-checks.ts";
 
 const callMs = 4_000;
@@ -26,6 +27,8 @@ export interface OperatorParts {
   readonly flagsOf: (machine: Machine, cluster: string, state: "new" | "existing") => readonly string[];
   readonly report: (violation: Violation) => void;
   readonly tell: (line: string) => void;
+  /** What a restored backup holds. */
+  readonly onRestored: (result: RangeResult, times: { readonly call: number; readonly return: number }) => void;
   readonly isOver: () => boolean;
 }
 
@@ -33,7 +36,7 @@ export class Operator {
   /** Machines whose member belongs to the cluster, or is about to. */
   readonly machines: Machine[];
   hashComparisons = 0;
-  snapshotsChecked = 0;
+  backupsChecked = 0;
   readonly #parts: OperatorParts;
   readonly #clients = new Map<string, Client>();
   /** Machines whose disk is damaged or gone: they may refuse to start, until they are replaced. */
@@ -209,18 +212,24 @@ export class Operator {
     await set(CANCEL, "");
   }
 
-  /** A backup as `etcdctl snapshot save` takes it, checked as `etcdutl snapshot status` does. */
-  async snapshot(machine: Machine): Promise<void> {
+  /** A backup as `etcdctl snapshot save` takes it, checked as `etcdutl snapshot status` does, and restored. */
+  async backUp(machine: Machine): Promise<void> {
+    const { world, report, onRestored } = this.#parts;
+    const call = world.nowMs;
     const stream = await this.clientOf(machine).open(methods.snapshot, { timeoutMs: 30_000 });
     await stream.send({});
     stream.halfClose();
     const blobs: Uint8Array[] = [];
     for await (const { blob } of stream) blobs.push(blob);
-    const problems = checkImage(Buffer.concat(blobs));
-    this.snapshotsChecked += 1;
-    if (problems.length === 0) return;
-    const message = `the backup taken from ${machine.name} is not sound`;
-    this.#parts.report({ checker: "storage", message, story: problems });
+    const image = Buffer.concat(blobs);
+    const problems = checkImage(image);
+    const restored = problems.length === 0 ? await restoreBackup(image, world.scheduler) : undefined;
+    this.backupsChecked += 1;
+    problems.push(...(restored?.problems ?? []));
+    if (problems.length > 0) {
+      report({ checker: "storage", message: `the backup taken from ${machine.name} is not sound`, story: problems });
+    }
+    if (restored !== undefined) onRestored(restored.result, { call, return: world.nowMs });
   }
 
   /** All members that answer have the same hash at one revision, unless one has compacted more. */

@@ -22,6 +22,7 @@ import { World } from "../world/world.ts";
 import { wrap } from "../world/wrap.ts";
 import { Nemesis } from "./nemesis.ts";
 import { Operator } from "./operator.ts";
+import { everything } from "./restored-backup.ts";
 import { checkDrive } from "./storage-checks.ts";
 
 /** After the last fault a cluster must serve again within this. */
@@ -38,8 +39,6 @@ export interface SimulationOptions {
   readonly onTrace?: ((line: string) => void) | undefined;
   /** Told of what clients did and saw, before it is checked. */
   readonly onHistory?: ((history: History) => void) | undefined;
-  /** Lets real time pass between slices of virtual time. */
-  readonly onSlice?: ((virtualMs: number) => void) | undefined;
 }
 
 export interface SimulationResult {
@@ -60,6 +59,7 @@ export interface SimulationResult {
   /** The last log lines of every machine. */
   readonly logs: ReadonlyMap<string, readonly string[]>;
   readonly hashComparisons: number;
+  readonly backupsChecked: number;
 }
 
 export async function simulate(plan: Plan, options: SimulationOptions = {}): Promise<SimulationResult> {
@@ -124,6 +124,17 @@ class Simulation {
         flagsOf: (machine, members, state) => this.#flags(machine, members, state),
         report: (violation) => this.#report(violation),
         tell,
+        // As a read that was stale when it came: the checker knows what the store held at its revision.
+        onRestored: (result, times) => {
+          const outcome = { kind: "ok", result } as const;
+          this.#recording.operations.push({
+            client: 901,
+            request: everything,
+            ...times,
+            outcome,
+            endpoint: "a backup",
+          });
+        },
         isOver: () => this.#phase === "over",
       },
       founders,
@@ -274,7 +285,6 @@ class Simulation {
     while (!isDone() && !this.#hasFailed && world.nowMs < endMs) {
       await world.scheduler.runFor(sliceMs);
       for (const violation of this.raft.violations.splice(0)) this.#report(violation);
-      this.#options.onSlice?.(world.nowMs);
     }
   }
 
@@ -400,6 +410,7 @@ class Simulation {
       chronicle: this.#chronicle,
       logs: new Map(this.#world.machines.map(({ name, log }) => [name, log.lines(fromMs)])),
       hashComparisons: this.#operator.hashComparisons,
+      backupsChecked: this.#operator.backupsChecked,
     };
   }
 }
