@@ -1,8 +1,8 @@
 /** The log of one simulated member: its last lines are kept, for the story of a failure; formatting waits until it is told. */
 import type { LogFields, Logger, LogLevel } from "../../src/platform/logger.ts";
+import { LeveledLogger, severityOf } from "../../src/platform/leveled-logger.ts";
 
 const linesMax = 400;
-const levels: readonly LogLevel[] = ["debug", "info", "warn", "error", "panic", "fatal"];
 
 interface Line {
   readonly atMs: number;
@@ -11,14 +11,15 @@ interface Line {
   readonly fields: LogFields | undefined;
 }
 
-export class SimLog implements Logger {
+export class SimLog extends LeveledLogger {
   readonly #now: () => number;
   readonly #lowest: number;
   readonly #lines: Line[] = [];
 
   constructor(now: () => number, lowest: LogLevel = "warn") {
+    super();
     this.#now = now;
-    this.#lowest = levels.indexOf(lowest);
+    this.#lowest = severityOf[lowest];
   }
 
   /** The lines since `fromMs`, formatted. */
@@ -27,33 +28,13 @@ export class SimLog implements Logger {
   }
 
   enabled(level: LogLevel): boolean {
-    return levels.indexOf(level) >= this.#lowest;
+    return severityOf[level] >= this.#lowest;
   }
 
   log(level: LogLevel, message: string, fields?: LogFields): void {
     if (!this.enabled(level)) return;
     this.#lines.push({ atMs: this.#now(), level, message, fields });
     if (this.#lines.length > 2 * linesMax) this.#lines.splice(0, linesMax);
-  }
-
-  debug(message: string, fields?: LogFields): void {
-    this.log("debug", message, fields);
-  }
-
-  info(message: string, fields?: LogFields): void {
-    this.log("info", message, fields);
-  }
-
-  warn(message: string, fields?: LogFields): void {
-    this.log("warn", message, fields);
-  }
-
-  error(message: string, fields?: LogFields): void {
-    this.log("error", message, fields);
-  }
-
-  fatal(message: string, fields?: LogFields): void {
-    this.log("fatal", message, fields);
   }
 
   withCaller(): Logger {

@@ -7,6 +7,7 @@ import pino from "pino";
 import { formatDuration } from "../../base/duration.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { LogFields, Logger, LogLevel } from "../../platform/logger.ts";
+import { LeveledLogger } from "../../platform/leveled-logger.ts";
 import { JournalOutput } from "./journal-output.ts";
 import type { LogRotation } from "./log-rotation.ts";
 import { RotatingFile } from "./rotating-file.ts";
@@ -137,7 +138,7 @@ function lineWriter(format: LoggingOptions["format"], outputs: readonly Output[]
   };
 }
 
-class StructuredLogger implements Logger {
+class StructuredLogger extends LeveledLogger {
   readonly #write: WriteLine;
   readonly #minimum: number;
   readonly #clock: Clock;
@@ -145,6 +146,7 @@ class StructuredLogger implements Logger {
   readonly #sampler: Sampler;
 
   constructor(write: WriteLine, minimum: number, clock: Clock, caller: string, sampler: Sampler) {
+    super();
     this.#write = write;
     this.#minimum = minimum;
     this.#clock = clock;
@@ -161,26 +163,6 @@ class StructuredLogger implements Logger {
     const now = this.#clock.now();
     if (!this.#sampler.admits(level, message, now)) return;
     this.#write(level, timestamp(now), this.#caller, message, fields);
-  }
-
-  debug(message: string, fields?: LogFields): void {
-    this.log("debug", message, fields);
-  }
-
-  info(message: string, fields?: LogFields): void {
-    this.log("info", message, fields);
-  }
-
-  warn(message: string, fields?: LogFields): void {
-    this.log("warn", message, fields);
-  }
-
-  error(message: string, fields?: LogFields): void {
-    this.log("error", message, fields);
-  }
-
-  fatal(message: string, fields?: LogFields): void {
-    this.log("fatal", message, fields);
   }
 
   withCaller(caller: string): Logger {

@@ -6,17 +6,19 @@
  * Source: zap's console encoder as etcdutl/etcdutl/common.go sets it up.
  */
 import type { LogFields, Logger, LogLevel } from "../../platform/logger.ts";
+import { LeveledLogger } from "../../platform/leveled-logger.ts";
 import { formatTimestamp } from "../../platform/node/stderr-logger.ts";
 import type { Sink } from "./terminal.ts";
 
 /** Length of `2026-11-25T01:42:34`. */
 const secondsLength = 19;
 
-export class ConsoleLogger implements Logger {
+export class ConsoleLogger extends LeveledLogger {
   readonly #sink: Sink;
   readonly #caller: string;
 
   constructor(sink: Sink, caller: string) {
+    super();
     this.#sink = sink;
     this.#caller = caller;
   }
@@ -30,26 +32,6 @@ export class ConsoleLogger implements Logger {
     const parts = [`${formatTimestamp().slice(0, secondsLength)}Z`, level, this.#caller, message];
     if (fields !== undefined) parts.push(spacedJson(fields));
     this.#sink.write(`${parts.join("\t")}\n`);
-  }
-
-  debug(message: string, fields?: LogFields): void {
-    this.log("debug", message, fields);
-  }
-
-  info(message: string, fields?: LogFields): void {
-    this.log("info", message, fields);
-  }
-
-  warn(message: string, fields?: LogFields): void {
-    this.log("warn", message, fields);
-  }
-
-  error(message: string, fields?: LogFields): void {
-    this.log("error", message, fields);
-  }
-
-  fatal(message: string, fields?: LogFields): void {
-    this.log("fatal", message, fields);
   }
 
   withCaller(caller: string): Logger {

@@ -3,52 +3,36 @@
  * (`level`, `ts`, `caller`, `msg`, then the caller's own). For tools, tests and the time before the real sink is up.
  */
 import type { LogFields, Logger, LogLevel } from "../logger.ts";
-
-const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3, panic: 4, fatal: 5 };
+import { LeveledLogger, severityOf } from "../leveled-logger.ts";
 
 /** A logger that prints `level` and above through `write` (standard error when left out). */
 export function createStderrLogger(
   level: LogLevel,
   write: (line: string) => void = (line) => void process.stderr.write(line),
 ): Logger {
-  return new JsonLogger(RANK[level], "quorate", write);
+  return new JsonLogger(severityOf[level], "quorate", write);
 }
 
-class JsonLogger implements Logger {
+class JsonLogger extends LeveledLogger {
   readonly #rank: number;
   readonly #caller: string;
   readonly #write: (line: string) => void;
 
   constructor(rank: number, caller: string, write: (line: string) => void) {
+    super();
     this.#rank = rank;
     this.#caller = caller;
     this.#write = write;
   }
 
   enabled(level: LogLevel): boolean {
-    return RANK[level] >= this.#rank;
+    return severityOf[level] >= this.#rank;
   }
 
   log(level: LogLevel, message: string, fields?: LogFields): void {
     if (!this.enabled(level)) return;
     const line = { level, ts: formatTimestamp(), caller: this.#caller, msg: message, ...fields };
     this.#write(`${JSON.stringify(line, printable)}\n`);
-  }
-
-  debug(message: string, fields?: LogFields): void {
-    this.log("debug", message, fields);
-  }
-  info(message: string, fields?: LogFields): void {
-    this.log("info", message, fields);
-  }
-  warn(message: string, fields?: LogFields): void {
-    this.log("warn", message, fields);
-  }
-  error(message: string, fields?: LogFields): void {
-    this.log("error", message, fields);
-  }
-  fatal(message: string, fields?: LogFields): void {
-    this.log("fatal", message, fields);
   }
 
   withCaller(caller: string): Logger {
