@@ -14,15 +14,9 @@
  *
  * Source: etcd server/etcdserver/api/rafthttp/msgappv2_codec.go.
  */
-import {
-  decodeEntry,
-  decodeMessage,
-  RaftDecodeError,
-  sizeOfEntry,
-  sizeOfMessage,
-  writeEntry,
-  writeMessage,
-} from "../wire/raft/codec.ts";
+import { decodeEntry, sizeOfEntry, writeEntry } from "../wire/raft/entry-codec.ts";
+import { decodeMessage, sizeOfMessage, writeMessage } from "../wire/raft/message-codec.ts";
+import { RaftDecodeError } from "../wire/raft/reader.ts";
 import { createMessage, MessageType, type Entry, type Message } from "../wire/raft/types.ts";
 import { ByteQueue, writeCounter } from "./byte-queue.ts";
 import { messageBytesMax } from "./limits.ts";

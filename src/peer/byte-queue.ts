@@ -1,5 +1,5 @@
 /** Bytes that arrived and are not decoded yet. Pieces go in as they come; fields come out contiguous. */
-import { RaftDecodeError } from "../wire/raft/codec.ts";
+import { RaftDecodeError } from "../wire/raft/reader.ts";
 
 const TWO_32 = 0x1_0000_0000;
 const HIGH_MAX = 0x1f_ffff;

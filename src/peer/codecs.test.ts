@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { RaftDecodeError } from "../wire/raft/codec.ts";
+import { RaftDecodeError } from "../wire/raft/reader.ts";
 import { createMessage, createSnapshot, EntryType, MessageType, type Entry, type Message } from "../wire/raft/types.ts";
 import { AppendDecoder, AppendEncoder } from "./append-codec.ts";
 import { MessageDecoder, MessageEncoder } from "./message-codec.ts";

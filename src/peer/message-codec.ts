@@ -8,7 +8,7 @@
  *
  * Source: etcd server/etcdserver/api/rafthttp/msg_codec.go.
  */
-import { decodeMessage, sizeOfMessage, writeMessage } from "../wire/raft/codec.ts";
+import { decodeMessage, sizeOfMessage, writeMessage } from "../wire/raft/message-codec.ts";
 import type { Message } from "../wire/raft/types.ts";
 import { ByteQueue, writeCounter } from "./byte-queue.ts";
 import { messageBytesMax } from "./limits.ts";

@@ -4,7 +4,7 @@
  */
 import { formatId } from "../membership/member.ts";
 import type { Logger } from "../platform/logger.ts";
-import { encodeMessage } from "../wire/raft/codec.ts";
+import { encodeMessage } from "../wire/raft/message-codec.ts";
 import type { Message } from "../wire/raft/types.ts";
 import type { CauseLog } from "./cause-log.ts";
 import type { HttpDialer } from "./http1/client.ts";

@@ -10,7 +10,7 @@ import { copyBytes } from "../base/bytes.ts";
 import { formatId } from "../membership/member.ts";
 import type { Logger } from "../platform/logger.ts";
 import type { Platform } from "../platform/platform.ts";
-import { decodeMessage } from "../wire/raft/codec.ts";
+import { decodeMessage } from "../wire/raft/message-codec.ts";
 import { MessageType, type Message } from "../wire/raft/types.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { Exchange, HeaderFields } from "./http1/server-connection.ts";

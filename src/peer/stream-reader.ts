@@ -11,7 +11,7 @@ import { formatId } from "../membership/member.ts";
 import type { Timer } from "../platform/clock.ts";
 import type { Logger } from "../platform/logger.ts";
 import { NetworkError } from "../platform/network.ts";
-import { RaftDecodeError } from "../wire/raft/codec.ts";
+import { RaftDecodeError } from "../wire/raft/reader.ts";
 import type { Message } from "../wire/raft/types.ts";
 import { CauseLog } from "./cause-log.ts";
 import type { HttpDialer, HttpExchange } from "./http1/client.ts";

@@ -3,7 +3,8 @@
  * hexadecimal where the core logs them, decimal in configurations and states, as there.
  */
 import { unreachable } from "../base/assert.ts";
-import { decodeConfChange, decodeConfChangeV2, RaftDecodeError } from "../wire/raft/codec.ts";
+import { decodeConfChange, decodeConfChangeV2 } from "../wire/raft/conf-change-codec.ts";
+import { RaftDecodeError } from "../wire/raft/reader.ts";
 import {
   ConfChangeTransition,
   ConfChangeType,

@@ -1,5 +1,5 @@
 /** Sizes of runs of entries, and cutting a run at a size. Two sizes are told apart: encoded (what travels) and payload. */
-import { sizeOfEntry } from "../wire/raft/codec.ts";
+import { sizeOfEntry } from "../wire/raft/entry-codec.ts";
 import type { Entry } from "../wire/raft/types.ts";
 
 /** Bytes of all entries when encoded. */

@@ -9,7 +9,7 @@
  * ```
  */
 import { assert, InvariantError, verify } from "../base/assert.ts";
-import { sizeOfEntry } from "../wire/raft/codec.ts";
+import { sizeOfEntry } from "../wire/raft/entry-codec.ts";
 import type { Entry, Snapshot } from "../wire/raft/types.ts";
 import { encodedSize, endOfRun } from "./entries.ts";
 import { UnstableLog } from "./log-unstable.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { decodeConfChange } from "../wire/raft/codec.ts";
+import { decodeConfChange } from "../wire/raft/conf-change-codec.ts";
 import {
   ConfChangeType,
   createMessage,

@@ -11,7 +11,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { emptyBytes } from "../base/bytes.ts";
-import { encodeConfChange } from "../wire/raft/codec.ts";
+import { encodeConfChange } from "../wire/raft/conf-change-codec.ts";
 import { ConfChangeType, createMessage, EntryType, isLocalThread, MessageType, NONE } from "../wire/raft/types.ts";
 import type { ConfState, Entry, HardState, Message } from "../wire/raft/types.ts";
 import type { RaftConfig } from "./config.ts";

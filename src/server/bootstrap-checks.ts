@@ -11,7 +11,7 @@ import { decodeOldStore, type OldStore } from "../membership/old-store.ts";
 import { formatVersion, isOlderMinor, parseVersion, serverVersion } from "../membership/version.ts";
 import type { Backend } from "../storage/backend/backend.ts";
 import { readConsistentIndex } from "../storage/backend/schema.ts";
-import { decodeConfChange } from "../wire/raft/codec.ts";
+import { decodeConfChange } from "../wire/raft/conf-change-codec.ts";
 import { type Entry, EntryType, type HardState, type Snapshot } from "../wire/raft/types.ts";
 import { refuseNewerCluster } from "./apply/membership-applier.ts";
 import type { DataDir } from "./data-dir.ts";

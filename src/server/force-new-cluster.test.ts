@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { decodeConfChange, encodeConfChange } from "../wire/raft/codec.ts";
+import { decodeConfChange, encodeConfChange } from "../wire/raft/conf-change-codec.ts";
 import { ConfChangeType, type Entry, EntryType, type Snapshot } from "../wire/raft/types.ts";
 import { forceNewCluster } from "./force-new-cluster.ts";
 

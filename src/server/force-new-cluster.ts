@@ -4,7 +4,7 @@
  * server/etcdserver/bootstrap.go and server/storage/util.go.
  */
 import { memberToJson } from "../membership/member.ts";
-import { decodeConfChange, encodeConfChange } from "../wire/raft/codec.ts";
+import { decodeConfChange, encodeConfChange } from "../wire/raft/conf-change-codec.ts";
 import {
   type ConfChange,
   ConfChangeType,

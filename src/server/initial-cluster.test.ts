@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { testPlatform } from "../../test/support/member.ts";
 import { TestClock } from "../../test/support/memory-connection.ts";
 import { VirtualResolver } from "../platform/virtual/resolver.ts";
-import { decodeConfChange } from "../wire/raft/codec.ts";
+import { decodeConfChange } from "../wire/raft/conf-change-codec.ts";
 import { memberConfig, type MemberConfig } from "./config.ts";
 import { checkAdvertised, initialCluster, ownMember } from "./initial-cluster.ts";
 import { StartError } from "./start-error.ts";

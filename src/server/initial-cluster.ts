@@ -6,7 +6,7 @@
  */
 import { type Member as ClusterMember, memberToJson } from "../membership/member.ts";
 import { formatUrlsMap, type NamedUrls } from "../membership/peer-urls.ts";
-import { encodeConfChange } from "../wire/raft/codec.ts";
+import { encodeConfChange } from "../wire/raft/conf-change-codec.ts";
 import { ConfChangeType, type Entry, EntryType, type HardState, NONE } from "../wire/raft/types.ts";
 import type { MemberConfig } from "./config.ts";
 import { deriveClusterId, deriveMemberId } from "./ids.ts";

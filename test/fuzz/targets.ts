@@ -49,16 +49,11 @@ import {
 import { decodeLeaseKeepAliveRequest } from "../../src/wire/hot/lease-keep-alive.ts";
 import { decodeRaftRequest, encodeRaftRequest } from "../../src/wire/hot/raft-request.ts";
 import { decodeTxnRequest, encodeTxnRequest } from "../../src/wire/hot/txn-request.ts";
-import {
-  decodeConfChange,
-  decodeConfChangeV2,
-  decodeEntry,
-  decodeHardState,
-  decodeMessage,
-  decodeSnapshot,
-  encodeMessage,
-  RaftDecodeError,
-} from "../../src/wire/raft/codec.ts";
+import { decodeConfChange, decodeConfChangeV2 } from "../../src/wire/raft/conf-change-codec.ts";
+import { decodeEntry, decodeHardState } from "../../src/wire/raft/entry-codec.ts";
+import { decodeMessage, encodeMessage } from "../../src/wire/raft/message-codec.ts";
+import { decodeSnapshot } from "../../src/wire/raft/snapshot-codec.ts";
+import { RaftDecodeError } from "../../src/wire/raft/reader.ts";
 import { createMessage, EntryType, MessageType, type Snapshot } from "../../src/wire/raft/types.ts";
 import { decodeRequest, WireError } from "../../src/wire/wire-error.ts";
 import { VirtualMachine } from "../support/virtual-machine.ts";

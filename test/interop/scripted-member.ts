@@ -10,7 +10,7 @@ import { PeerTransport } from "../../src/peer/transport.ts";
 import type { SnapshotImage } from "../../src/peer/types.ts";
 import type { Listener } from "../../src/platform/network.ts";
 import type { Timer } from "../../src/platform/clock.ts";
-import { decodeConfChange } from "../../src/wire/raft/codec.ts";
+import { decodeConfChange } from "../../src/wire/raft/conf-change-codec.ts";
 import { EntryType, MessageType, type Entry, type Message } from "../../src/wire/raft/types.ts";
 import { listLogger, type LogLine } from "../support/peer-cluster.ts";
 import { testPlatform } from "../support/member.ts";

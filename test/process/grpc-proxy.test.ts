@@ -173,9 +173,7 @@ describe.each(ctls)("etcdctl, %s", (_, etcdctl) => {
       expect(await withClient(member.endpoint, (c) => get(c, name))).toBe("hidden");
     }
     await eventually("the watch is told of all", async () => {
-      expect(watched).toBe(
-        "PUT\nold\nseen\nPUT\nk\n1\nPUT\nk\n1\nk\n2\nDELETE\nk\n2\nk\n\nDELETE\nold\nseen\nold\n\n",
-      );
+      expect(watched).toBe("PUT\nold\nseen\nPUT\nk\n1\nPUT\nk\n1\nk\n2\nDELETE\nk\n2\nk\n\nDELETE\nold\nseen\nold\n\n");
     });
     expect(ctl(proxy, "lock", "l", "env").stdout).toMatch(/^ETCD_LOCK_KEY=l\/[0-9a-f]+$/m);
     expect(ctl(proxy, "put", "", "v").stderr).toContain("etcdserver: key is not provided");

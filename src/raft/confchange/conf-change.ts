@@ -4,7 +4,12 @@
  */
 import { assert } from "../../base/assert.ts";
 import { emptyBytes } from "../../base/bytes.ts";
-import { decodeConfChange, decodeConfChangeV2, encodeConfChange, encodeConfChangeV2 } from "../../wire/raft/codec.ts";
+import {
+  decodeConfChange,
+  decodeConfChangeV2,
+  encodeConfChange,
+  encodeConfChangeV2,
+} from "../../wire/raft/conf-change-codec.ts";
 import { ConfChangeTransition, EntryType } from "../../wire/raft/types.ts";
 import type { ConfChange, ConfChangeV2, Entry } from "../../wire/raft/types.ts";
 

@@ -13,7 +13,7 @@ import { formatId, type Member } from "../../membership/member.ts";
 import type { Membership } from "../../membership/membership.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { EtcdError } from "../../wire/errors.ts";
-import { decodeConfChange } from "../../wire/raft/codec.ts";
+import { decodeConfChange } from "../../wire/raft/conf-change-codec.ts";
 import { type ConfChange, type ConfState, type Entry, EntryType, NONE } from "../../wire/raft/types.ts";
 import type { RequestIds } from "../ids.ts";
 import type { Proposals } from "../proposals.ts";

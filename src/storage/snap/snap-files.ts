@@ -16,9 +16,10 @@ import { CorruptionError } from "../../base/corruption.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Disk } from "../../platform/disk.ts";
 import type { Logger } from "../../platform/logger.ts";
-import { decodeSnapshot, encodeSnapshot } from "../../wire/raft/codec.ts";
+import { decodeSnapshot, encodeSnapshot } from "../../wire/raft/snapshot-codec.ts";
 import type { SnapMetrics } from "./snap-metrics.ts";
-import { RaftDecodeError, Reader, sizeOfVarint, writeVarint } from "../../wire/raft/proto.ts";
+import { RaftDecodeError, Reader } from "../../wire/raft/reader.ts";
+import { sizeOfVarint, writeVarint } from "../../wire/hot/wire-writer.ts";
 import { isEmptySnapshot, type Snapshot } from "../../wire/raft/types.ts";
 
 /** etcd leaves these files to the umask; what is in them is for the member alone. */

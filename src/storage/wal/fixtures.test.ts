@@ -9,7 +9,7 @@ import { CorruptionError } from "../../base/corruption.ts";
 import { NodeClock } from "../../platform/node/clock.ts";
 import { NodeDisk } from "../../platform/node/disk.ts";
 import { createStderrLogger } from "../../platform/node/stderr-logger.ts";
-import { decodeEntry, decodeHardState, encodeEntry, encodeHardState } from "../../wire/raft/codec.ts";
+import { decodeEntry, decodeHardState, encodeEntry, encodeHardState } from "../../wire/raft/entry-codec.ts";
 import { EntryType } from "../../wire/raft/types.ts";
 import { encodeSnapshotFile, loadNewestSnapshot, readSnapshotFile } from "../snap/snap-files.ts";
 import { readLog, readValidSnapshots, verifyLog } from "./log-reader.ts";

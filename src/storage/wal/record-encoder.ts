@@ -7,8 +7,8 @@
  */
 import { assert } from "../../base/assert.ts";
 import { updateCrc32c } from "../../base/crc32c.ts";
-import { sizeOfEntry, sizeOfHardState, writeEntry, writeHardState } from "../../wire/raft/codec.ts";
-import { sizeOfVarint, writeVarint } from "../../wire/raft/proto.ts";
+import { sizeOfEntry, sizeOfHardState, writeEntry, writeHardState } from "../../wire/raft/entry-codec.ts";
+import { sizeOfVarint, writeVarint } from "../../wire/hot/wire-writer.ts";
 import type { Entry, HardState } from "../../wire/raft/types.ts";
 import { FRAME_SIZE, RECORD_DATA_SIZE_MAX, RECORD_HEAD_SIZE_MAX, RecordType, writeFrame } from "./record.ts";
 

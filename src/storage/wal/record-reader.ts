@@ -9,7 +9,7 @@
 import { CorruptionError } from "../../base/corruption.ts";
 import { updateCrc32c } from "../../base/crc32c.ts";
 import type { Disk, DiskFile } from "../../platform/disk.ts";
-import { RaftDecodeError } from "../../wire/raft/proto.ts";
+import { RaftDecodeError } from "../../wire/raft/reader.ts";
 import { FRAME_SIZE, isEndMark, isTorn, parseRecord, readFrame, RecordType, type RecordView } from "./record.ts";
 
 /** Bytes read at a time; the window grows for a record that is longer. */

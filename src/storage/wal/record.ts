@@ -12,7 +12,7 @@
  *
  * A length field of zero is the end of what was written: segments are longer than their contents.
  */
-import { RaftDecodeError, Reader } from "../../wire/raft/proto.ts";
+import { RaftDecodeError, Reader } from "../../wire/raft/reader.ts";
 
 export const RecordType = {
   /** Node and cluster id; opaque here. The same in every segment of a log. */

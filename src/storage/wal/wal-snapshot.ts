@@ -5,8 +5,9 @@
  * 1 index (always)  2 term (always)  3 confState (always when index > 0)
  * ```
  */
-import { decodeConfState, sizeOfConfState, writeConfState } from "../../wire/raft/codec.ts";
-import { Reader, sizeOfVarint, writeVarint } from "../../wire/raft/proto.ts";
+import { decodeConfState, sizeOfConfState, writeConfState } from "../../wire/raft/conf-state-codec.ts";
+import { Reader } from "../../wire/raft/reader.ts";
+import { sizeOfVarint, writeVarint } from "../../wire/hot/wire-writer.ts";
 import type { ConfState } from "../../wire/raft/types.ts";
 
 export interface WalSnapshot {

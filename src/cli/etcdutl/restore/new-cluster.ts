@@ -6,7 +6,7 @@
  */
 import { type Member, memberToJson } from "../../../membership/member.ts";
 import { deriveClusterId, deriveMemberId } from "../../../server/ids.ts";
-import { encodeConfChange } from "../../../wire/raft/codec.ts";
+import { encodeConfChange } from "../../../wire/raft/conf-change-codec.ts";
 import {
   type ConfState,
   ConfChangeType,

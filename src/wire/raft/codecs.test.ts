@@ -1,24 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import {
-  decodeConfChange,
-  decodeConfChangeV2,
-  decodeConfState,
-  decodeEntry,
-  decodeHardState,
-  decodeMessage,
-  decodeSnapshot,
-  encodeConfChange,
-  encodeConfChangeV2,
-  encodeConfState,
-  encodeEntry,
-  encodeHardState,
-  encodeMessage,
-  encodeSnapshot,
-  RaftDecodeError,
-  sizeOfEntry,
-  writeEntry,
-} from "./codec.ts";
+import { decodeConfChange, decodeConfChangeV2, encodeConfChange, encodeConfChangeV2 } from "./conf-change-codec.ts";
+import { decodeConfState, encodeConfState } from "./conf-state-codec.ts";
+import { decodeEntry, decodeHardState, encodeEntry, encodeHardState, sizeOfEntry, writeEntry } from "./entry-codec.ts";
+import { decodeMessage, encodeMessage } from "./message-codec.ts";
+import { decodeSnapshot, encodeSnapshot } from "./snapshot-codec.ts";
+import { RaftDecodeError } from "./reader.ts";
 import { createConfState, createMessage, createSnapshot, MessageType, NONE } from "./types.ts";
 import type { ConfState, Entry, Message, MessageType as MessageTypeValue, Snapshot } from "./types.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Protobuf primitives for the raft messages: varints that are `number` (terms, indexes, lengths) or `bigint` (ids), and
- * a reader over a range of bytes. BigInt is touched only for ids that are written or read, never per entry.
+ * Reads protobuf fields of raft's messages out of a range of bytes: varints that are `number` (terms, indexes, lengths) or `bigint`
+ * (ids). BigInt is touched only for ids that are read, never per entry.
  */
 import { assert } from "../../base/assert.ts";
 
@@ -14,62 +14,6 @@ const DEPTH_MAX = 16;
 
 const TWO_32 = 0x1_0000_0000;
 const HIGH_MAX = 0x1f_ffff; // upper half of 2^53 - 1
-
-/** Bytes that a counter takes as a varint. `value` is an integer in [0, 2^53). */
-export function sizeOfVarint(value: number): number {
-  if (value < 0x80) return 1;
-  if (value < 0x4000) return 2;
-  if (value < 0x20_0000) return 3;
-  if (value < 0x1000_0000) return 4;
-  if (value < 0x8_0000_0000) return 5;
-  if (value < 0x400_0000_0000) return 6;
-  if (value < 0x2_0000_0000_0000) return 7;
-  return 8;
-}
-
-/** Writes a counter; returns the offset behind it. */
-export function writeVarint(target: Uint8Array, offset: number, value: number): number {
-  assert(value >= 0, "a counter is not negative");
-  while (value >= 0x8000_0000) {
-    // Above 31 bits `>>>` and `&` would cut; the remainder of a division does not.
-    target[offset++] = (value % 128) | 0x80;
-    value = Math.floor(value / 128);
-  }
-  while (value >= 0x80) {
-    target[offset++] = (value & 0x7f) | 0x80;
-    value >>>= 7;
-  }
-  target[offset++] = value;
-  return offset;
-}
-
-/** Bytes that an id takes as a varint. */
-export function sizeOfId(id: bigint): number {
-  let size = 1;
-  for (let rest = BigInt.asUintN(64, id) >> 7n; rest > 0n; rest >>= 7n) size++;
-  return size;
-}
-
-/** Writes an id; returns the offset behind it. */
-export function writeId(target: Uint8Array, offset: number, id: bigint): number {
-  const low = Number(id & 0xffff_ffffn);
-  const high = Number((id >> 32n) & 0xffff_ffffn);
-  return writeHalves(target, offset, low, high);
-}
-
-function writeHalves(target: Uint8Array, offset: number, low: number, high: number): number {
-  while (high !== 0) {
-    target[offset++] = (low & 0x7f) | 0x80;
-    low = ((low >>> 7) | (high << 25)) >>> 0;
-    high >>>= 7;
-  }
-  while (low >= 0x80) {
-    target[offset++] = (low & 0x7f) | 0x80;
-    low >>>= 7;
-  }
-  target[offset++] = low;
-  return offset;
-}
 
 /**
  * Walks the fields of one message in `[position, end)` of `bytes`. Byte fields come out as views.
