@@ -29,6 +29,8 @@ export interface Job {
   readonly keys: number;
   /** Pairs of a `list`. */
   readonly limit?: number;
+  /** Of a `put`: so many watchers beside it, each of a key of its own that nobody writes. */
+  readonly watchers?: number;
 }
 
 export interface Result {
@@ -42,7 +44,7 @@ export interface Result {
 
 /** Time before measuring begins. */
 const warmUpSeconds = 0.5;
-/** Different requests made beforehand; enough not to favour a cache. */
+/** Different requests made beforehand, spread over all keys; enough not to favour a cache. */
 const poolMax = 100_000;
 
 const kv = (method: string): string => `/etcdserverpb.KV/${method}`;
@@ -103,17 +105,30 @@ async function connect({ ports, connections, caFile }: Job): Promise<RawClient[]
 }
 
 function pool(count: number, make: (index: number) => Uint8Array): Uint8Array[] {
-  return Array.from({ length: Math.min(count, poolMax) }, (_, index) => make(index));
+  const length = Math.min(count, poolMax);
+  return Array.from({ length }, (_, index) => make(Math.floor((index * count) / length)));
 }
 
 async function unary(job: Job, path: string, bodies: readonly Uint8Array[]): Promise<Result> {
   const clients = await connect(job);
+  await watchBeside(clients, job.watchers ?? 0);
   const loops = new Loops();
   loops.start(job.streams, (slot, done) =>
     clients[slot % clients.length].unary(path, bodies[random(bodies.length)], done),
   );
   await loops.run(job.seconds);
   return loops.result();
+}
+
+/** Resolves when all are answered. */
+async function watchBeside(clients: readonly RawClient[], count: number): Promise<void> {
+  const one = (index: number): Promise<void> =>
+    new Promise((resolve) =>
+      clients[index % clients.length]
+        .stream("/etcdserverpb.Watch/Watch", () => resolve())
+        .sendMessage(requests.watch(requests.keyOf(index, "/registry/beside")), false),
+    );
+  await Promise.all(Array.from({ length: count }, (_, index) => one(index)));
 }
 
 /** Creates a key, updates it four times under its revision, goes on to the next. */

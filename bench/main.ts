@@ -5,6 +5,7 @@
  *     npm run bench -- [--quick] [--seconds N] [--rounds N] [--only put,range,...] [--streams 1,100] [--capacity KEYS]
  *                      [--go PATH] [--folder DIR] [--json FILE] [--contender ours|go] [--connections N|each] [--split] [--tls]
  *                      [--members N] [--heartbeats KEYS]
+ *     npm run bench -- --growth [--key-counts 10000,100000,1000000] [--watcher-counts 10,1000,10000] [--member-counts 1,3,5]
  *
  * --connections each gives every stream a connection of its own; --split puts HTTP on another listener, which makes Go's gRPC
  * faster; --tls does both servers' gRPC under TLS, and implies --split. With
@@ -16,6 +17,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { growth } from "./growth.ts";
 import { heartbeats } from "./heartbeats.ts";
 import type { Job, Result } from "./load.ts";
 import { RunningCluster } from "./cluster.ts";
@@ -33,6 +35,10 @@ const { values: options } = parseArgs({
     capacity: { type: "string" },
     members: { type: "string", default: "1" },
     heartbeats: { type: "string" },
+    growth: { type: "boolean", default: false },
+    "key-counts": { type: "string", default: "10000,100000,1000000" },
+    "watcher-counts": { type: "string", default: "10,1000,10000" },
+    "member-counts": { type: "string", default: "1,3,5" },
     go: { type: "string" },
     folder: { type: "string", default: tmpdir() },
     json: { type: "string" },
@@ -260,7 +266,19 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.exit(1);
   });
 }
-if (options.heartbeats !== undefined) {
+const numbers = (text: string): number[] => text.split(",").filter(Boolean).map(Number);
+if (options.growth) {
+  await growth({
+    contenders: contenders(),
+    folder,
+    doors,
+    seconds,
+    drive,
+    keyCounts: numbers(options["key-counts"]),
+    watcherCounts: numbers(options["watcher-counts"]),
+    memberCounts: numbers(options["member-counts"]),
+  });
+} else if (options.heartbeats !== undefined) {
   await heartbeats({ root: options.root, folder, keys: Number(options.heartbeats), drive });
 } else if (options.capacity === undefined) {
   const rows = await compare();

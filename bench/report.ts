@@ -129,7 +129,7 @@ function ratio(a: number, b: number): string {
   return Number.isFinite(a / b) ? `${(a / b).toFixed(2)}x` : "-";
 }
 
-function print(lines: readonly (readonly string[])[]): void {
+export function print(lines: readonly (readonly string[])[]): void {
   const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
   for (const line of lines) {
     console.log(

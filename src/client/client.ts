@@ -53,6 +53,8 @@ export class Client {
   readonly channel: Channel;
   readonly #options: ClientOptions;
   #token: string | undefined;
+  /** Under way; whoever needs a token meanwhile waits for the same one. */
+  #renewal: Promise<void> | undefined;
 
   /** @throws {ClientError} without endpoints. */
   constructor(options: ClientOptions) {
@@ -193,14 +195,16 @@ export class Client {
   /** True when the server no longer knew our token and a new one was had. */
   async #renewedToken(error: unknown): Promise<boolean> {
     if (this.#options.credentials === undefined || !(error instanceof GrpcError)) return false;
-    if (this.#token === undefined && error.message !== reasons.userEmpty.message) return false;
+    const hasToken = this.#token !== undefined || this.#renewal !== undefined;
+    if (!hasToken && error.message !== reasons.userEmpty.message) return false;
     const stale: readonly string[] = [
       reasons.userEmpty.message,
       reasons.invalidAuthToken.message,
       reasons.authOldRevision.message,
     ];
     if (!stale.includes(error.message)) return false;
-    await this.authenticate(this.#options.dialTimeoutMs);
+    this.#renewal ??= this.authenticate(this.#options.dialTimeoutMs).finally(() => (this.#renewal = undefined));
+    await this.#renewal;
     return this.#token !== undefined;
   }
 }
