@@ -2,10 +2,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createWriteStream } from "node:fs";
 import { join } from "node:path";
-import type { Network } from "./network.ts";
+import { peerPort, type Network } from "./network.ts";
 
 const clientPort = 2379;
-const peerPort = 2380;
 
 export class TorturedMember {
   readonly number: number;
@@ -18,13 +17,11 @@ export class TorturedMember {
   constructor(number: number, program: string, folder: string, places: { network: Network; ports: readonly number[] }) {
     const { network, ports } = places;
     this.number = number;
-    const url = (member: number, kind: "client" | "peer"): string => {
-      const own = kind === "client" ? clientPort : peerPort;
-      const port = network.canCut ? own : ports[member * 2 + (kind === "client" ? 0 : 1)];
-      return `http://${network.addressOf(member)}:${port}`;
-    };
-    this.endpoint = url(number, "client");
-    const cluster = Array.from({ length: ports.length / 2 }, (_, member) => `m${member}=${url(member, "peer")}`);
+    const peerPortOf = (member: number): number => (network.canCut ? peerPort : ports[member * 2 + 1]);
+    const peerUrlOf = (member: number): string => `http://${network.peerAddressOf(member)}:${peerPortOf(member)}`;
+    const address = network.addressOf(number);
+    this.endpoint = `http://${address}:${network.canCut ? clientPort : ports[number * 2]}`;
+    const cluster = Array.from({ length: ports.length / 2 }, (_, member) => `m${member}=${peerUrlOf(member)}`);
     this.#log = join(folder, `m${number}.log`);
     this.#command = [
       ...network.commandOf(number),
@@ -33,8 +30,8 @@ export class TorturedMember {
       `--data-dir=${join(folder, `m${number}`)}`,
       `--listen-client-urls=${this.endpoint}`,
       `--advertise-client-urls=${this.endpoint}`,
-      `--listen-peer-urls=${url(number, "peer")}`,
-      `--initial-advertise-peer-urls=${url(number, "peer")}`,
+      `--listen-peer-urls=http://${address}:${peerPortOf(number)}`,
+      `--initial-advertise-peer-urls=${peerUrlOf(number)}`,
       `--initial-cluster=${cluster.join(",")}`,
       "--snapshot-count=200",
       "--experimental-snapshot-catchup-entries=50",

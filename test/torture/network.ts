@@ -4,25 +4,32 @@
  * nothing can be cut.
  */
 import { spawnSync } from "node:child_process";
+import { Relays, type Shape } from "./relays.ts";
+
+/** The members' port for each other, where they have addresses of their own. */
+export const peerPort = 2380;
 
 export interface Network {
   readonly canCut: boolean;
   readonly canShape: boolean;
-  /** Address that the member listens on and is reached at. */
+  /** Address that the member listens on and clients reach it at. */
   addressOf(member: number): string;
+  /** Address at which the others reach it. */
+  peerAddressOf(member: number): string;
   /** The command that runs a program in the member's place. */
   commandOf(member: number): readonly string[];
   /** Nothing goes from one member to the other any more; the way back is another cut. */
   cut(from: number, to: number): void;
-  /** What leaves the member is treated so (`netem` words); undefined: not at all. */
-  shape(member: number, netem: string | undefined): void;
+  /** What leaves the member is treated so; undefined: not at all. */
+  shape(member: number, shape: Shape | undefined): void;
   /** Takes back all cuts and shapes. */
   heal(): void;
   close(): void;
 }
 
-export function openNetwork(members: number): Network {
-  return tryIp("link", "show") && process.getuid?.() === 0 ? (Namespaces.open(members) ?? loopback) : loopback;
+export async function openNetwork(members: number): Promise<Network> {
+  const isAllowed = tryIp("link", "show") && process.getuid?.() === 0;
+  return (isAllowed ? await Namespaces.open(members) : undefined) ?? loopback;
 }
 
 function tryIp(...args: string[]): boolean {
@@ -33,6 +40,7 @@ const loopback: Network = {
   canCut: false,
   canShape: false,
   addressOf: () => "127.0.0.1",
+  peerAddressOf: () => "127.0.0.1",
   commandOf: () => [],
   cut: () => undefined,
   shape: () => undefined,
@@ -42,8 +50,10 @@ const loopback: Network = {
 
 class Namespaces implements Network {
   readonly canCut = true;
-  readonly canShape: boolean;
+  readonly canShape = true;
   readonly #members: number;
+  /** In place of `netem`. */
+  readonly #relays: Relays | undefined;
   /** Of this process alone: others may do the same at the same time. */
   readonly #id = process.pid % 10_000;
   readonly #subnet = `10.${100 + (process.pid % 100)}.${process.pid % 250}`;
@@ -53,16 +63,24 @@ class Namespaces implements Network {
   private constructor(members: number) {
     this.#members = members;
     this.#build();
-    this.canShape = this.#in(0, "tc", "qdisc", "replace", "dev", "eth0", "root", "netem", "delay", "0ms");
-    if (this.canShape) this.#in(0, "tc", "qdisc", "del", "dev", "eth0", "root");
+    const hasNetem = this.#in(0, "tc", "qdisc", "replace", "dev", "eth0", "root", "netem", "delay", "0ms");
+    if (hasNetem) this.#in(0, "tc", "qdisc", "del", "dev", "eth0", "root");
+    else
+      this.#relays = new Relays({
+        ...this.#relayPlaces,
+        addressOf: (member) => this.addressOf(member),
+        port: peerPort,
+      });
   }
 
   /** Undefined when the system does not allow it. */
-  static open(members: number): Namespaces | undefined {
+  static async open(members: number): Promise<Namespaces | undefined> {
     if (!tryIp("netns", "add", `q${process.pid % 10_000}-probe`)) return undefined;
     tryIp("netns", "del", `q${process.pid % 10_000}-probe`);
     try {
-      return new Namespaces(members);
+      const namespaces = new Namespaces(members);
+      await namespaces.#relays?.open(members);
+      return namespaces;
     } catch (error) {
       console.log(`no network namespaces: ${String(error)}`);
       return undefined;
@@ -73,6 +91,10 @@ class Namespaces implements Network {
     return `${this.#subnet}.${member + 1}`;
   }
 
+  peerAddressOf(member: number): string {
+    return this.#relays === undefined ? this.addressOf(member) : this.#relayPlaces.relayOf(member);
+  }
+
   commandOf(member: number): readonly string[] {
     return ["ip", "netns", "exec", this.#name(member)];
   }
@@ -81,28 +103,46 @@ class Namespaces implements Network {
     const cut = `${from} ${to}`;
     if (this.#cuts.has(cut)) return;
     this.#cuts.add(cut);
-    this.#in(from, "ip", "route", "replace", "blackhole", `${this.addressOf(to)}/32`);
+    for (const address of this.#addressesOf(to)) this.#in(from, "ip", "route", "replace", "blackhole", address);
   }
 
-  shape(member: number, netem: string | undefined): void {
-    if (netem === undefined) this.#in(member, "tc", "qdisc", "del", "dev", "eth0", "root");
-    else this.#in(member, "tc", "qdisc", "replace", "dev", "eth0", "root", "netem", ...netem.split(" "));
-    if (netem === undefined) this.#shaped.delete(member);
+  shape(member: number, shape: Shape | undefined): void {
+    if (shape === undefined) this.#shaped.delete(member);
     else this.#shaped.add(member);
+    if (this.#relays !== undefined) return this.#relays.shape(member, shape);
+    if (shape === undefined) this.#in(member, "tc", "qdisc", "del", "dev", "eth0", "root");
+    else {
+      const netem = ["delay", `${shape.delayMs}ms`, "loss", `${shape.lossRate * 100}%`];
+      this.#in(member, "tc", "qdisc", "replace", "dev", "eth0", "root", "netem", ...netem);
+    }
   }
 
   heal(): void {
     for (const cut of this.#cuts) {
       const [from, to] = cut.split(" ").map(Number);
-      this.#in(from, "ip", "route", "del", "blackhole", `${this.addressOf(to)}/32`);
+      for (const address of this.#addressesOf(to)) this.#in(from, "ip", "route", "del", "blackhole", address);
     }
     this.#cuts.clear();
     for (const member of this.#shaped) this.shape(member, undefined);
   }
 
   close(): void {
+    this.#relays?.close();
     for (let member = 0; member < this.#members; member++) tryIp("netns", "del", this.#name(member));
     tryIp("link", "del", this.#bridge);
+  }
+
+  get #relayPlaces() {
+    return {
+      relayOf: (member: number) => `${this.#subnet}.${101 + member}`,
+      speakerOf: (member: number) => `${this.#subnet}.${201 + member}`,
+    };
+  }
+
+  /** All under which others see the member. */
+  #addressesOf(member: number): string[] {
+    const { relayOf, speakerOf } = this.#relayPlaces;
+    return [this.addressOf(member), relayOf(member), speakerOf(member)].map((address) => `${address}/32`);
   }
 
   get #bridge(): string {
@@ -124,6 +164,9 @@ class Namespaces implements Network {
     must("addr", "add", `${this.#subnet}.254/24`, "dev", this.#bridge);
     must("link", "set", this.#bridge, "up");
     for (let member = 0; member < this.#members; member++) {
+      const { relayOf, speakerOf } = this.#relayPlaces;
+      must("addr", "add", `${relayOf(member)}/24`, "dev", this.#bridge);
+      must("addr", "add", `${speakerOf(member)}/24`, "dev", this.#bridge);
       const [name, outer, inner] = [this.#name(member), `qv${this.#id}${member}`, `qw${this.#id}${member}`];
       must("netns", "add", name);
       must("link", "add", outer, "type", "veth", "peer", "name", inner);
