@@ -76,11 +76,7 @@ export class Relays {
     for (const socket of [accepted, dialed]) {
       this.#sockets.add(socket);
       socket.on("error", () => undefined); // "close" follows
-      socket.once("close", () => {
-        this.#sockets.delete(socket);
-        accepted.destroy();
-        dialed.destroy();
-      });
+      socket.once("close", () => this.#sockets.delete(socket));
     }
     this.#pass(accepted, dialed, from);
     this.#pass(dialed, accepted, to);
@@ -107,6 +103,9 @@ export class Relays {
       });
     });
     source.on("end", () => later(() => target.end()));
+    source.once("close", (hasFailed: boolean) => {
+      if (hasFailed) later(() => target.destroy());
+    });
   }
 
   #latenessOf(sender: number): number {
