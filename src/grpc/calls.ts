@@ -96,6 +96,8 @@ export type BidiHandler = (call: StreamCall) => void;
 export interface HandledCall {
   readonly method: MethodStats;
   readonly remote: Address;
+  /** First value of a request header; see {@link UnaryCall}. */
+  metadata(name: string): string | undefined;
   /** Bytes of the last message received; 0 when none was. */
   readonly requestBytes: number;
   /** Bytes of the last message sent; 0 when none was. */

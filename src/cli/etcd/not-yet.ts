@@ -6,12 +6,8 @@ import type { FlagName, FlagValues } from "./flags.ts";
 
 const discovery =
   "the v2 discovery service, which runs nowhere any more, is not spoken to; use --discovery-endpoints with --discovery-token";
-const tracing = "distributed tracing is not available in this version";
 
-const refusedWhenGiven: readonly (readonly [FlagName, string])[] = [
-  ["discovery", discovery],
-  ["enable-distributed-tracing", tracing],
-];
+const refusedWhenGiven: readonly (readonly [FlagName, string])[] = [["discovery", discovery]];
 
 /**
  * What stands in the way of starting with these settings, or undefined.

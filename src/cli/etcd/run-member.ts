@@ -2,6 +2,7 @@
  * A member with its doors: binds the listeners, starts the member behind them, serves when it is ready, and stops in
  * etcd's order. The command line runs one of these a process.
  */
+import type { HandledListener } from "../../grpc/calls.ts";
 import { GrpcServer } from "../../grpc/server.ts";
 import { HealthService, ServingStatus } from "../../grpc/health.ts";
 import type { AccessRules } from "../../http/access.ts";
@@ -38,6 +39,7 @@ import { warnOfReadableTokenKey } from "./key-permissions.ts";
 import { asError } from "./process-exit.ts";
 import type { Settings } from "./settings.ts";
 import { isSecureUrl, memberTls, type MemberTls } from "./tls-settings.ts";
+import { Tracer } from "./tracing/tracer.ts";
 import { etcdVersion, goArchitecture } from "./version.ts";
 
 /** gRPC's own share on top of the largest request, as etcd. */
@@ -84,6 +86,7 @@ export async function runMember({ settings, platform, onFatal, onRemoved }: RunO
     const member = await startMember(config, platform);
     member.onFatal = onFatal;
     member.onRemoved = onRemoved;
+    const tracer = Tracer.start(values, platform);
     const requestLog = new RequestLog({
       log: platform.log,
       clock: platform.clock,
@@ -98,7 +101,7 @@ export async function runMember({ settings, platform, onFatal, onRemoved }: RunO
       keepaliveIntervalMs: values["grpc-keepalive-interval"],
       keepaliveTimeoutMs: values["grpc-keepalive-timeout"],
       measuresHandling: values.metrics === "extensive",
-      onHandled: requestLog.onHandled,
+      onHandled: tracer === undefined ? requestLog.onHandled : both(requestLog.onHandled, tracer.onHandled),
     });
     const health = new HealthService();
     health.register(grpc);
@@ -114,7 +117,7 @@ export async function runMember({ settings, platform, onFatal, onRemoved }: RunO
     doors.openClients({ settings, member, grpc, services, backups, pprof, log });
     return {
       member,
-      stop: once(() => stop({ doors, grpc, health, member, backups, platform, log })),
+      stop: once(() => stop({ doors, grpc, health, member, backups, tracer, platform, log })),
       abandon() {
         void backups?.stop();
         void doors.close();
@@ -127,6 +130,13 @@ export async function runMember({ settings, platform, onFatal, onRemoved }: RunO
     doors.destroy();
     throw error;
   }
+}
+
+function both(one: HandledListener, other: HandledListener): HandledListener {
+  return (call, code, tookMs) => {
+    one(call, code, tookMs);
+    other(call, code, tookMs);
+  };
 }
 
 /** With the gate on, load balancers that look at the health service go elsewhere while the database is copied. */
@@ -305,11 +315,12 @@ interface StopContext {
   readonly health: HealthService;
   readonly member: Member;
   readonly backups: BackupScheduler | undefined;
+  readonly tracer: Tracer | undefined;
   readonly platform: Platform;
   readonly log: Logger;
 }
 
-async function stop({ doors, grpc, health, member, backups, platform, log }: StopContext): Promise<void> {
+async function stop({ doors, grpc, health, member, backups, tracer, platform, log }: StopContext): Promise<void> {
   const { name, dataDir, advertiseClientUrls, initialAdvertisePeerUrls } = member.config;
   const fields = {
     name,
@@ -325,7 +336,7 @@ async function stop({ doors, grpc, health, member, backups, platform, log }: Sto
   const timer = platform.clock.setTimer(() => grpc.close(), drainTimeoutMs);
   await grpc.drain();
   timer.cancel();
-  await member.stop();
+  await Promise.all([member.stop(), tracer?.stop()]);
   doors.destroy();
   log.info("closed etcd server", fields);
 }
