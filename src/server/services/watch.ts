@@ -22,6 +22,7 @@ import { decodeRequest } from "../../wire/wire-error.ts";
 import type { LeaderGuard } from "./leader-guard.ts";
 import type { ServiceContext } from "./service-context.ts";
 import { MessageGate, type MethodRegistry } from "./token-gate.ts";
+import { WatchAnswers } from "./watch-answer.ts";
 
 /** Bytes that may wait for a client before its watches fall back to history. */
 const waitingBytesMax = 1024 * 1024;
@@ -36,17 +37,19 @@ export class WatchService {
   readonly #context: ServiceContext;
   readonly #hub: WatchHub;
   readonly #guard: LeaderGuard;
+  readonly #answers: WatchAnswers;
 
   constructor(context: ServiceContext, hub: WatchHub, guard: LeaderGuard) {
     this.#context = context;
     this.#hub = hub;
     this.#guard = guard;
+    this.#answers = new WatchAnswers(context);
   }
 
   register(server: MethodRegistry): void {
     server.bidi("/etcdserverpb.Watch/Watch", (call) => {
       if (!this.#context.admit(call, "stream")) return;
-      const session = new WatchSession(this.#context, this.#hub, call);
+      const session = new WatchSession(this.#context, this.#hub, this.#answers, call);
       this.#guard.watch(call);
       const gate = new MessageGate(this.#context.member, this.#context.callers, call);
       call.onMessage((bytes) =>
@@ -72,11 +75,13 @@ class WatchSession implements WatchSink {
   readonly #call: StreamCall;
   readonly #stream: WatchStream;
   readonly #settings = new Map<bigint, WatchSettings>();
+  readonly #answers: WatchAnswers;
   readonly #fragmentBytesMax: number;
   #progress: Timer | undefined;
 
-  constructor(context: ServiceContext, hub: WatchHub, call: StreamCall) {
+  constructor(context: ServiceContext, hub: WatchHub, answers: WatchAnswers, call: StreamCall) {
     this.#context = context;
+    this.#answers = answers;
     this.#call = call;
     this.#stream = hub.openStream(this);
     this.#fragmentBytesMax = context.member.config.maxRequestBytes + fragmentOverheadBytes;
@@ -110,8 +115,9 @@ class WatchSession implements WatchSink {
     if (settings === undefined) return;
     settings.hasNews = true;
     this.#context.member.platform.failpoints?.beforeSendWatchResponse?.hit();
-    if (settings.fragment) this.#sendFragments(watcher.id, revision, events);
-    else this.#send({ watchId: watcher.id, events }, revision);
+    if (settings.fragment) return this.#sendFragments(watcher.id, revision, events);
+    const { parts, size } = this.#answers.of(watcher.id, revision, events);
+    this.#call.sendParts(parts, size);
   }
 
   compacted(watcher: Watcher, compactRevision: number): void {
