@@ -203,9 +203,17 @@ export class Client {
       reasons.authOldRevision.message,
     ];
     if (!stale.includes(error.message)) return false;
-    this.#renewal ??= this.authenticate(this.#options.dialTimeoutMs).finally(() => (this.#renewal = undefined));
+    this.#renewal ??= this.#renewToken();
     await this.#renewal;
     return this.#token !== undefined;
+  }
+
+  async #renewToken(): Promise<void> {
+    try {
+      await this.authenticate(this.#options.dialTimeoutMs);
+    } finally {
+      this.#renewal = undefined;
+    }
   }
 }
 
