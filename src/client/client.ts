@@ -8,6 +8,7 @@ import { Code, reasons } from "../wire/errors.ts";
 import type { MessageFns } from "../wire/gen/etcdserverpb/rpc.ts";
 import { Channel, type ChannelOptions } from "./channel.ts";
 import { ClientError, clientError, statusText } from "./client-error.ts";
+import { parseEndpoint } from "./endpoint.ts";
 import { methods, type Method } from "./methods.ts";
 
 /** Version of the API that the client speaks, told to the server with every call. */
@@ -185,7 +186,7 @@ export class Client {
 
   #reportFailure(path: string, attempt: number, error: unknown): void {
     this.#options.log.warn("retrying of unary invoker failed", {
-      target: `etcd-endpoints://quorate/${this.endpoints[0]}`,
+      target: `etcd-endpoints://quorate/${targetOf(this.endpoints[0])}`,
       method: path,
       attempt,
       error: error instanceof GrpcError ? statusText(error) : String(error),
@@ -215,6 +216,12 @@ export class Client {
       this.#renewal = undefined;
     }
   }
+}
+
+/** An endpoint without its scheme, as Go's client names it. */
+function targetOf(endpoint: string): string {
+  const { address, authority } = parseEndpoint(endpoint);
+  return "path" in address ? address.path : authority;
 }
 
 /** Whether a failed call is sent again: reads whenever the member was unavailable, writes only when nothing was sent. */

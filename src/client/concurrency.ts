@@ -24,6 +24,9 @@ import { LeaseKeeper } from "./lease-keeper.ts";
 import { methods } from "./methods.ts";
 import { Watcher } from "./watcher.ts";
 
+/** How long others wait after the death of a session whose time nobody chose. */
+export const sessionTtlSeconds = 60;
+
 /** A lease that is kept alive as long as the process lives. */
 export class Session {
   readonly client: Client;

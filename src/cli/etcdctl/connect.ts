@@ -22,8 +22,13 @@ export interface Context {
   readonly endpoints: readonly string[];
   /** `--command-timeout`. */
   readonly timeoutMs: number;
-  /** A client of the endpoints, or of one of them. Closed when the command ends. @throws {CommandFailure} */
-  readonly connect: (endpoints?: readonly string[]) => Promise<Client>;
+  /**
+   * A client of the endpoints, or of one of them. Closed when the command ends.
+   *
+   * @param logger - what its log lines call it; `endpoint health` has a name of its own.
+   * @throws {CommandFailure}
+   */
+  readonly connect: (endpoints?: readonly string[], logger?: string) => Promise<Client>;
 }
 
 /** Varies pauses only: loading the system's generator would take longer than the rest of the start. */
@@ -46,8 +51,8 @@ export async function openContext(invocation: Invocation, options: { isWatch?: b
   const security = await securityOf(invocation);
   const credentials = await credentialsOf(invocation, "");
   const printer = createPrinter(terminal, { format: flags.text("write-out"), hex: flags.bool("hex") });
-  const connect = (wanted: readonly string[] = endpoints): Promise<Client> =>
-    openClient(invocation, wanted, { security, credentials });
+  const connect: Context["connect"] = (wanted = endpoints, logger) =>
+    openClient(invocation, wanted, { security, credentials }, logger);
   const timeoutMs = flags.duration("command-timeout");
   return {
     printer,
@@ -93,13 +98,14 @@ async function openClient(
   { flags, terminal }: Invocation,
   endpoints: readonly string[],
   { security, credentials }: Identity,
+  logger?: string,
 ): Promise<Client> {
   try {
     const client = new Client({
       network: new NodeNetwork(),
       clock: new NodeClock(),
       random: pauseRandom,
-      log: clientLog(terminal),
+      log: clientLog(terminal, logger),
       endpoints,
       security,
       dialTimeoutMs: flags.duration("dial-timeout"),
@@ -181,8 +187,8 @@ function serverNameOf(flags: FlagSet): string | undefined {
   return domain === "" || flags.bool("insecure-discovery") ? undefined : domain;
 }
 
-function clientLog(terminal: Terminal): ToolLogger {
-  return new ToolLogger(terminal.error, { logger: "etcd-client", caller: "client/client.ts" });
+function clientLog(terminal: Terminal, logger = "etcd-client"): ToolLogger {
+  return new ToolLogger(terminal.error, { logger, caller: "client/client.ts" });
 }
 
 /** Go's words for a file that cannot be opened. */

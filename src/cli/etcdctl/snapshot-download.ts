@@ -5,6 +5,7 @@ import { methods } from "../../client/methods.ts";
 import type { DiskFile } from "../../platform/disk.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { statusText } from "../../wire/errors.ts";
+import { messageOf } from "../shared/failure.ts";
 
 /** The stream ends with the SHA-256 of all before it; the database's part is a multiple of 512 bytes. */
 const digestBytes = 32;
@@ -13,6 +14,8 @@ const blockBytes = 512;
 export interface Download {
   readonly endpoint: string;
   readonly log: Logger;
+  /** What the client library logs. */
+  readonly clientLog: Logger;
   readonly options: { timeoutMs?: number };
   /** Called as bytes come, at most once for each percent of them, and at the end. */
   readonly onProgress?: (progress: Progress) => void;
@@ -33,19 +36,19 @@ export interface Progress {
 export async function downloadSnapshot(
   client: Client,
   file: DiskFile,
-  { endpoint, log, options, onProgress }: Download,
+  { endpoint, log, clientLog, options, onProgress }: Download,
 ): Promise<{ size: number; version: string }> {
-  const stream = await client.open(methods.snapshot, options);
+  const stream = await opened(client, options, clientLog);
   await stream.send({});
   stream.halfClose();
-  log.info("opened snapshot stream; downloading");
+  clientLog.info("opened snapshot stream; downloading");
   const { createHash } = await import("node:crypto");
   const hash = createHash("sha256");
   let tail = new Uint8Array(0);
   let size = 0;
   let version: string | undefined;
   let shown = 0;
-  for await (const response of unconverted(stream)) {
+  for await (const response of received(stream, clientLog)) {
     if (version === undefined) {
       version = response.version;
       log.info("fetching snapshot", { endpoint });
@@ -64,7 +67,7 @@ export async function downloadSnapshot(
     tail = bytes.subarray(hashed);
   }
   onProgress?.({ done: size, total: size });
-  log.info("completed snapshot read; closing");
+  clientLog.info("completed snapshot read; closing");
   if (size % blockBytes !== digestBytes) throw new Error(`sha256 checksum not found [bytes: ${size}]`);
   const digest = hash.digest();
   if (!digest.equals(tail)) {
@@ -73,8 +76,17 @@ export async function downloadSnapshot(
   return { size, version: version ?? "" };
 }
 
+async function opened(client: Client, options: Download["options"], log: Logger) {
+  try {
+    return await client.open(methods.snapshot, options);
+  } catch (error) {
+    log.error("streamer failed to create ClientStream", { error: statusOf(error) });
+    throw error;
+  }
+}
+
 /** Go's client shows the status itself, with its code, when the stream ends before the first response. */
-async function* unconverted<Response>(stream: AsyncIterable<Response>): AsyncIterableIterator<Response> {
+async function* received<Response>(stream: AsyncIterable<Response>, log: Logger): AsyncIterableIterator<Response> {
   let isFirst = true;
   try {
     for await (const response of stream) {
@@ -82,7 +94,11 @@ async function* unconverted<Response>(stream: AsyncIterable<Response>): AsyncIte
       yield response;
     }
   } catch (error) {
-    if (!isFirst || !(error instanceof ClientError)) throw error;
-    throw new Error(statusText(error.code, error.description), { cause: error });
+    log.warn("failed to receive from snapshot stream; closing", { error: statusOf(error) });
+    throw isFirst ? new Error(statusOf(error), { cause: error }) : error;
   }
+}
+
+function statusOf(error: unknown): string {
+  return error instanceof ClientError ? statusText(error.code, error.description) : messageOf(error);
 }

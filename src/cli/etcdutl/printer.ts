@@ -1,6 +1,6 @@
 /** The formats of `etcdutl -w`. */
 import { CommandFailure, ExitCode } from "../shared/failure.ts";
-import { humanSize } from "../shared/human-size.ts";
+import { humanSize } from "../../base/human-size.ts";
 import type { Terminal } from "../shared/terminal.ts";
 import { renderTable } from "../shared/text-table.ts";
 import type { FileHash } from "./hash-kv.ts";

@@ -4,7 +4,7 @@ import { bytesOf, textOf } from "./argument-bytes.ts";
 import { goJson } from "./go-json.ts";
 import { parseInt64, parseUint64 } from "./go-number.ts";
 import { quoteBytes, unquotePrefix } from "./go-quote.ts";
-import { humanSize } from "./human-size.ts";
+import { humanSize } from "../../base/human-size.ts";
 import { renderTable } from "./text-table.ts";
 
 test("quoted bytes are read back as the same bytes, whatever they are", () => {

@@ -73,6 +73,8 @@ function described(error: Error): NetworkError {
   if (code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG") {
     return handshakeError("tls: first record does not look like a TLS handshake", error);
   }
+  // Node's way to say that the other end closed the connection, as an etcd without TLS does.
+  if (error.message.startsWith("Client network socket disconnected")) return handshakeError("EOF", error);
   if (code.startsWith("ERR_SSL_") || code === "EPROTO") return handshakeError(error.message, error);
   return networkError(error);
 }

@@ -13,6 +13,7 @@
 import { assert } from "../../base/assert.ts";
 import { CorruptionError } from "../../base/corruption.ts";
 import { updateCrc32c } from "../../base/crc32c.ts";
+import { humanSize } from "../../base/human-size.ts";
 import { type Failpoint, type FailpointSlots, failpointsOff } from "../../base/failpoints.ts";
 import type { Clock, Timer } from "../../platform/clock.ts";
 import { type Disk, DiskError } from "../../platform/disk.ts";
@@ -390,7 +391,9 @@ export class Backend implements BackendReader {
     this.#log.info("defragmenting", {
       path: this.#path,
       "current-db-size-bytes": size,
+      "current-db-size": humanSize(size),
       "current-db-size-in-use-bytes": sizeInUse,
+      "current-db-size-in-use": humanSize(sizeInUse),
     });
     try {
       const copied = await this.#copyFile();
@@ -410,8 +413,10 @@ export class Backend implements BackendReader {
       path: this.#path,
       "current-db-size-bytes-diff": this.size - size,
       "current-db-size-bytes": this.size,
+      "current-db-size": humanSize(this.size),
       "current-db-size-in-use-bytes-diff": this.sizeInUse - sizeInUse,
       "current-db-size-in-use-bytes": this.sizeInUse,
+      "current-db-size-in-use": humanSize(this.sizeInUse),
       took: `${seconds.toFixed(3)}s`,
     });
   }

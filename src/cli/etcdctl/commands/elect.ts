@@ -1,14 +1,11 @@
 /** `etcdctl elect`: takes part in an election, or watches one with `--listen`. */
-import { Election, Session } from "../../../client/concurrency.ts";
+import { Election, Session, sessionTtlSeconds } from "../../../client/concurrency.ts";
 import { methods } from "../../../client/methods.ts";
 import { bytesOf } from "../../shared/argument-bytes.ts";
 import type { Command } from "../../shared/command.ts";
 import { badArguments, CommandFailure, ExitCode } from "../../shared/failure.ts";
 import { openContext, request } from "../connect.ts";
 import { aborted, untilSignal } from "../until-signal.ts";
-
-/** Lease of a candidate, in seconds, as in etcd's client library. */
-const sessionTtlSeconds = 60;
 
 export const electCommand: Command = {
   name: "elect",

@@ -71,7 +71,7 @@ async function health(invocation: Invocation): Promise<void> {
 async function healthOf(endpoint: string, { connect, timeoutMs }: Context): Promise<EndpointHealth> {
   let client: Client;
   try {
-    client = await connect([endpoint]);
+    client = await connect([endpoint], "client");
   } catch (error) {
     return { endpoint, healthy: false, took: "", error: messageOf(error) };
   }

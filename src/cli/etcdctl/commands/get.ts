@@ -96,8 +96,8 @@ export function getRequest(flags: FlagSet, args: readonly string[]): RangeReques
   }
   const serializable = isSerializable(flags.text("consistency"));
   const range = keyRange(flags, args);
-  const sortTarget = choice(sortTargets, "sort target", flags.text("sort-by"));
   const sortOrder = choice(sortOrders, "sort order", flags.text("order"));
+  const sortTarget = choice(sortTargets, "sort target", flags.text("sort-by"));
   return {
     ...range,
     limit: flags.integer("limit"),

@@ -1,9 +1,10 @@
 /** `etcdctl lock`: holds a lock until a signal, or as long as a command runs. */
-import { Mutex, Session } from "../../../client/concurrency.ts";
+import { Mutex, Session, sessionTtlSeconds } from "../../../client/concurrency.ts";
 import { methods } from "../../../client/methods.ts";
 import { bytesOf, textOf } from "../../shared/argument-bytes.ts";
 import type { Command, Invocation } from "../../shared/command.ts";
 import { badArguments, CommandFailure, ExitCode } from "../../shared/failure.ts";
+import { ToolLogger } from "../../shared/tool-logger.ts";
 import { openContext, request } from "../connect.ts";
 import { endFailure, startFailure } from "../spawn-failure.ts";
 import { aborted, untilSignal } from "../until-signal.ts";
@@ -14,11 +15,11 @@ export const lockCommand: Command = {
   summary: "Acquires a named lock",
   flags: [{ name: "ttl", type: "integer", initial: 10n, usage: "timeout for session" }],
   async run(invocation) {
-    const { args, flags, terminal } = invocation;
+    const { args, terminal } = invocation;
     if (args.length === 0) throw badArguments("lock takes a lock name argument and an optional command to execute");
     const { connect, printer } = await openContext(invocation);
     const client = await connect();
-    const session = await request(Session.open(client, Number(flags.integer("ttl"))));
+    const session = await request(Session.open(client, timeToLive(invocation)));
     const mutex = new Mutex(session, bytesOf(args[0]));
     const stop = untilSignal();
     await request(mutex.lock(stop));
@@ -35,6 +36,15 @@ export const lockCommand: Command = {
     await request(mutex.unlock());
   },
 };
+
+/** As Go's client: a time that is none leaves the session's own. */
+function timeToLive({ flags, terminal }: Invocation): number {
+  const seconds = Number(flags.integer("ttl"));
+  if (seconds > 0) return seconds;
+  const log = new ToolLogger(terminal.error, { logger: "etcd-client", caller: "commands/lock.ts" });
+  log.warn("WithTTL(): TTL should be > 0, preserving current TTL", { "current-session-ttl": sessionTtlSeconds });
+  return sessionTtlSeconds;
+}
 
 /** @throws {CommandFailure} with the command's own exit code when it fails. */
 async function runLocked({ args, terminal }: Invocation, mutex: Mutex): Promise<void> {

@@ -8,7 +8,7 @@ import type { NodeDisk } from "../../../platform/node/disk.ts";
 import type { Command, Invocation } from "../../shared/command.ts";
 import { restoreCommand, statusCommand } from "../../etcdutl/commands/snapshot.ts";
 import { badArguments, CommandFailure, ExitCode, messageOf } from "../../shared/failure.ts";
-import { humanSize } from "../../shared/human-size.ts";
+import { humanSize } from "../../../base/human-size.ts";
 import { ToolLogger } from "../../shared/tool-logger.ts";
 import { openContext, openFailure } from "../connect.ts";
 import { ProgressBar } from "../../shared/progress-bar.ts";
@@ -93,6 +93,7 @@ async function save(invocation: Invocation): Promise<void> {
     const { size, version } = await downloadSnapshot(client, file, {
       endpoint: endpoints[0],
       log,
+      clientLog: new ToolLogger(terminal.error, { logger: "client", caller: "etcdctl/snapshot-download.ts" }),
       options,
       onProgress: progressOf(terminal.error),
     });
@@ -100,7 +101,7 @@ async function save(invocation: Invocation): Promise<void> {
     file.close();
     const took = formatDuration(clock.monotonic() - start);
     log.info("fetched snapshot", { endpoint: endpoints[0], size: humanSize(size), took, "etcd-version": version });
-    disk.rename(partPath, path);
+    rename(disk, partPath, path);
     await disk.syncDirectory(parentOf(path));
     log.info("saved", { path });
     terminal.output.write(`Snapshot saved at ${path}\n`);
@@ -129,6 +130,15 @@ function createPart(disk: NodeDisk, path: string): DiskFile {
     return file;
   } catch (error) {
     throw failure(`could not open ${path} (${openFailure(path, error)})`);
+  }
+}
+
+/** @throws {Error} in etcdctl's words. */
+function rename(disk: NodeDisk, from: string, to: string): void {
+  try {
+    disk.rename(from, to);
+  } catch (error) {
+    throw new Error(`could not rename ${from} to ${to} (${messageOf(error)})`, { cause: error });
   }
 }
 

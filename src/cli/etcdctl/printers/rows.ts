@@ -1,5 +1,5 @@
 /** Rows that the simple and the table form share: members and endpoints. */
-import { humanSize } from "../../shared/human-size.ts";
+import { humanSize } from "../../../base/human-size.ts";
 import { hex } from "../../shared/go-number.ts";
 import type { MemberListResponse } from "../../../wire/gen/etcdserverpb/rpc.ts";
 import type { EndpointHash, EndpointHealth, EndpointStatus } from "../answers.ts";

@@ -3,7 +3,7 @@ import { openContext, request } from "../../etcdctl/connect.ts";
 import type { Command, Invocation } from "../../shared/command.ts";
 import { ConsoleLogger } from "../../shared/console-logger.ts";
 import { badArguments, CommandFailure, ExitCode } from "../../shared/failure.ts";
-import { humanSize } from "../../shared/human-size.ts";
+import { humanSize } from "../../../base/human-size.ts";
 import { renderTable } from "../../shared/text-table.ts";
 import { NodeClock } from "../../../platform/node/clock.ts";
 import { NodeDisk } from "../../../platform/node/disk.ts";

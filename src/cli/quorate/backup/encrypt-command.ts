@@ -3,7 +3,7 @@ import { NodeDisk } from "../../../platform/node/disk.ts";
 import type { Command, Invocation } from "../../shared/command.ts";
 import { ConsoleLogger } from "../../shared/console-logger.ts";
 import { badArguments, CommandFailure, ExitCode, messageOf } from "../../shared/failure.ts";
-import { humanSize } from "../../shared/human-size.ts";
+import { humanSize } from "../../../base/human-size.ts";
 import { createEncrypter, encryptFile, type FileDigest } from "./encrypt.ts";
 import { recipientFlags, recipientsOf } from "./recipients.ts";
 

@@ -115,7 +115,7 @@ async function download({ disk, log }: RestoreHost, { client, endpoint }: SaveOp
   const file = disk.open(part, "create", 0o600);
   try {
     file.truncate(0);
-    await downloadSnapshot(client, file, { endpoint, log, options: {} });
+    await downloadSnapshot(client, file, { endpoint, log, clientLog: log, options: {} });
     await file.sync();
   } finally {
     file.close();
