@@ -1,9 +1,9 @@
 /** A cluster under test: members of one contender on this machine, its leader known, and how long it is without one. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { Client } from "../src/client/client.ts";
+import type { Client } from "../src/client/client.ts";
 import { methods } from "../src/client/methods.ts";
-import { createNodePlatform, createStderrLogger } from "../src/platform/node/index.ts";
+import { connect } from "./connect.ts";
 import { type Contender, type Doors, freePorts, type Place, RunningServer } from "./servers.ts";
 
 /** Longest time until a new leader is waited for. */
@@ -103,23 +103,6 @@ export class RunningCluster {
     await Promise.all(this.#members.map(({ server }) => server.stop({ keep: true })));
     rmSync(this.#folder, { recursive: true, force: true });
   }
-}
-
-function connect(port: number): Client {
-  const log = createStderrLogger("fatal");
-  const { network, clock, random } = createNodePlatform({ log });
-  return new Client({
-    network,
-    clock,
-    random,
-    log,
-    endpoints: [`http://127.0.0.1:${port}`],
-    dialTimeoutMs: 5_000,
-    keepaliveTimeMs: 0,
-    keepaliveTimeoutMs: 0,
-    maxSendBytes: 0,
-    maxReceiveBytes: 0,
-  });
 }
 
 async function isLeader(port: number): Promise<boolean> {

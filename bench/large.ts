@@ -10,9 +10,9 @@ import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { Client } from "../src/client/client.ts";
+import type { Client } from "../src/client/client.ts";
 import { methods } from "../src/client/methods.ts";
-import { createNodePlatform, createStderrLogger } from "../src/platform/node/index.ts";
+import { connect } from "./connect.ts";
 import { RawClient } from "./raw-client.ts";
 import { print } from "./report.ts";
 import * as requests from "./requests.ts";
@@ -62,14 +62,6 @@ async function phase(name: string, server: RunningServer, work: () => Promise<nu
   const figures = [seconds.toFixed(1), (server.cpuSeconds() - cpu).toFixed(1), mebibytes(before), mebibytes(most)];
   lines.push([name, ...figures, (bytes / 2 ** 20 / seconds).toFixed(0)]);
   console.log(`  ${lines.at(-1)?.join("  ")}`);
-}
-
-function connect(port: number): Client {
-  const log = createStderrLogger("fatal");
-  const { network, clock, random } = createNodePlatform({ log });
-  const none = { keepaliveTimeMs: 0, keepaliveTimeoutMs: 0, maxSendBytes: 0, maxReceiveBytes: 0 };
-  const endpoints = [`http://127.0.0.1:${port}`];
-  return new Client({ network, clock, random, log, endpoints, dialTimeoutMs: 30_000, ...none });
 }
 
 /** `streams` at a time. */
@@ -135,7 +127,7 @@ function mebibytes(bytes: number): string {
 }
 
 const first = await RunningServer.start(contender, work);
-let client = connect(first.port);
+let client = connect(first.port, { dialTimeoutMs: 30_000 });
 console.log(`${keyCount} keys with values of ${options["value-kib"]} KiB`);
 await phase("fill", first, () => put(client, keyCount));
 await readAll(first, "after the fill");
@@ -144,7 +136,7 @@ client.close();
 await first.stop({ keep: true });
 
 const again = await RunningServer.start(contender, work, first.folder);
-client = connect(again.port);
+client = connect(again.port, { dialTimeoutMs: 30_000 });
 const database = join(again.folder, "data", "member", "snap", "db");
 console.log(
   `started again in ${Math.round(again.startMs)} ms, ${Math.round(again.cpuSeconds() * 1000)} ms of CPU, ` +

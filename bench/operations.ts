@@ -15,9 +15,9 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { Client } from "../src/client/client.ts";
+import type { Client } from "../src/client/client.ts";
 import { methods } from "../src/client/methods.ts";
-import { createNodePlatform, createStderrLogger } from "../src/platform/node/index.ts";
+import { connect } from "./connect.ts";
 import { type Contender, RunningServer } from "./servers.ts";
 
 const { values: options } = parseArgs({
@@ -62,21 +62,6 @@ function note(figure: string, contender: Contender["name"], value: number, digit
   values[contender].push(value);
   figures.set(figure, values);
   console.log(`  ${contender.padEnd(4)} ${figure}: ${value.toFixed(digits)}`);
-}
-
-function connect(port: number): Client {
-  const log = createStderrLogger("fatal");
-  const { network, clock, random } = createNodePlatform({ log });
-  const none = { keepaliveTimeMs: 0, keepaliveTimeoutMs: 0, maxSendBytes: 0, maxReceiveBytes: 0 };
-  return new Client({
-    network,
-    clock,
-    random,
-    log,
-    endpoints: [`http://127.0.0.1:${port}`],
-    dialTimeoutMs: 5_000,
-    ...none,
-  });
 }
 
 const within = { timeoutMs: 600_000 };

@@ -46,6 +46,24 @@ test("a length alone allocates next to nothing, and one above the limit is repor
   expect(sizes).toEqual([0xffff_ffff]);
 });
 
+test("a message that comes byte by byte holds twice what has come, not a piece of memory for each", () => {
+  const size = 2 << 20;
+  const reader = new MessageReader(size);
+  const received: number[] = [];
+  const sink = {
+    receiveMessage: (payload: Uint8Array) => received.push(payload.length) > 0,
+    messageTooLarge: () => undefined,
+  };
+  reader.push(Uint8Array.of(0, 0, 0x20, 0, 0), 0, 5, sink);
+  for (let come = 1; come < size; come++) {
+    reader.push(Uint8Array.of(come), 0, 1, sink);
+    if (come % 100_000 === 0) expect(reader.heldBytes).toBeLessThanOrEqual(Math.max(2 * come, 16 * 1024));
+  }
+  reader.push(Uint8Array.of(0), 0, 1, sink);
+  expect(received).toEqual([size]);
+  expect(reader.heldBytes).toBe(0);
+});
+
 test("timeouts of every unit, and grpc-go's words for bad ones", () => {
   expect(["1H", "2M", "3S", "4m", "5000u", "6000000n", "99999999S", "0S"].map(parseTimeout)).toEqual([
     3_600_000, 120_000, 3000, 4, 5, 6, 99_999_999_000, 0,
