@@ -36,7 +36,7 @@ const pageKeys = Math.ceil((24 << 20) / valueBytes);
 const longListKeys = Math.min(keyCount, Math.ceil((512 << 20) / valueBytes));
 const writers = 32;
 const readers = 16;
-const randomReads = 4_000;
+const randomReads = 1_000;
 const within = { timeoutMs: 600_000 };
 
 const ours: Contender = { name: "ours", command: process.execPath, args: [join(process.cwd(), "bin", "etcd")] };

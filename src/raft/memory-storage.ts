@@ -23,6 +23,7 @@ export class MemoryStorage implements Storage {
   #offset = 0;
   #offsetTerm = 0;
   #entries: Entry[] = [];
+  #appendedBytes = 0;
 
   initialState(): { hardState: HardState; confState: ConfState } {
     return { hardState: this.#hardState, confState: this.#snapshot.metadata.confState };
@@ -38,6 +39,21 @@ export class MemoryStorage implements Storage {
 
   lastIndex(): number {
     return this.#offset + this.#entries.length;
+  }
+
+  /** Data of all entries that were ever appended, in bytes. Only grows. */
+  get appendedBytes(): number {
+    return this.#appendedBytes;
+  }
+
+  /** Lowest index from which on the entries hold at most `bytesMax`; `lastIndex + 1` when the last one alone holds more. */
+  firstWithin(bytesMax: number): number {
+    let first = this.#entries.length;
+    for (let bytes = 0; first > 0; first--) {
+      bytes += this.#entries[first - 1].data.length;
+      if (bytes > bytesMax) break;
+    }
+    return this.#offset + first + 1;
   }
 
   term(index: number): number | undefined {
@@ -111,7 +127,10 @@ export class MemoryStorage implements Storage {
       throw new InvariantError(`missing log entry [last: ${this.lastIndex()}, append at: ${first}]`);
     }
     this.#entries.length = start;
-    for (let i = skip; i < entries.length; i++) this.#entries.push(entries[i]);
+    for (let i = skip; i < entries.length; i++) {
+      this.#entries.push(entries[i]);
+      this.#appendedBytes += entries[i].data.length;
+    }
     assert(this.lastIndex() === entries[entries.length - 1].index, "the log has no gap");
   }
 }

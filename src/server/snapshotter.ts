@@ -9,6 +9,9 @@
  *
  * Membership, configuration and index are taken in one piece between two entries; applying goes on meanwhile. In
  * memory the log is cut more often, keeping `--snapshot-catchup-entries` behind the newest snapshot.
+ *
+ * Both also have a limit in bytes, which etcd has not: with values of a megabyte ten thousand entries are ten gigabytes, in
+ * memory, and to be read at a start.
  * Source: etcd server/etcdserver/server.go (`snapshotIfNeededAndCompactRaftLog`).
  */
 import { join } from "node:path";
@@ -30,6 +33,15 @@ import type { DataDir } from "./data-dir.ts";
 
 /** Entries applied between two cuts of the log in memory. etcd: 100; each costs a copy of the list that is kept. */
 const MEMORY_CUT_ENTRIES = 1_000;
+/**
+ * Data of applied entries that stays in memory for members that are behind; who is further behind gets the database. Values
+ * of 25 kB and less never reach it.
+ */
+const LOG_BYTES_KEPT = 128 << 20;
+/** Data of new entries after which the log in memory is cut whatever the count. */
+const MEMORY_CUT_BYTES = 32 << 20;
+/** Data of entries since the snapshot on disk at which there is another one. */
+const DISK_SNAPSHOT_BYTES = 256 << 20;
 const PURGE_INTERVAL_MS = 30_000;
 
 export interface SnapshotterParts {
@@ -56,6 +68,9 @@ export class Snapshotter {
   readonly #purgeTimer: Timer;
   #diskIndex: number;
   #memoryIndex: number;
+  /** Of the log's appended bytes: how many there were at the last snapshot on disk, and at the last cut. */
+  #diskBytes = 0;
+  #memoryBytes = 0;
   #isForced = false;
   #saving: Promise<void> | undefined;
   readonly metrics = new SnapMetrics();
@@ -78,6 +93,7 @@ export class Snapshotter {
   installed(index: number): void {
     this.#diskIndex = index;
     this.#memoryIndex = index;
+    this.#diskBytes = this.#memoryBytes = this.#parts.storage.appendedBytes;
   }
 
   /** Call after entries were applied, between two entries. */
@@ -85,15 +101,21 @@ export class Snapshotter {
     const { appliedIndex } = this.#parts.applier;
     // While entries from before the last stop are replayed, the membership in the backend is newer than the index.
     if (appliedIndex < this.#parts.consistentIndex.index) return;
-    const isDue = appliedIndex - this.#diskIndex > this.#parts.config.snapshotCount;
+    const { storage, applier, membership, config } = this.#parts;
+    const { appendedBytes } = storage;
+    const isDue =
+      appliedIndex - this.#diskIndex > config.snapshotCount ||
+      (appendedBytes - this.#diskBytes > DISK_SNAPSHOT_BYTES && appliedIndex > this.#memoryIndex);
     const toDisk = (isDue || (this.#isForced && appliedIndex !== this.#diskIndex)) && this.#saving === undefined;
-    if (!toDisk && appliedIndex - this.#memoryIndex < MEMORY_CUT_ENTRIES) return;
-    const { storage, applier, membership } = this.#parts;
+    const isMuch = appendedBytes - this.#memoryBytes > MEMORY_CUT_BYTES && appliedIndex > this.#memoryIndex;
+    if (!toDisk && !isMuch && appliedIndex - this.#memoryIndex < MEMORY_CUT_ENTRIES) return;
+    this.#memoryBytes = appendedBytes;
     const snapshot = storage.createSnapshot(appliedIndex, applier.confState, membership.toOldStore());
     this.#memoryIndex = appliedIndex;
     this.#cutMemory(appliedIndex);
     if (!toDisk) return;
     this.#isForced = false;
+    this.#diskBytes = appendedBytes;
     this.#saving = this.#save(snapshot, this.#parts.backend.commit()).finally(() => (this.#saving = undefined));
   }
 
@@ -109,8 +131,11 @@ export class Snapshotter {
 
   #cutMemory(appliedIndex: number): void {
     if (this.#parts.holdsLog()) return this.#parts.log.info("skip compaction since there is an inflight snapshot");
-    const index = appliedIndex - Math.max(1, this.#parts.config.snapshotCatchUpEntries);
-    if (index >= this.#parts.storage.firstIndex()) this.#parts.storage.compact(index);
+    const { storage, config } = this.#parts;
+    const byCount = appliedIndex - Math.max(1, config.snapshotCatchUpEntries);
+    const byBytes = Math.min(storage.firstWithin(LOG_BYTES_KEPT), appliedIndex) - 1;
+    const index = Math.max(byCount, byBytes);
+    if (index >= storage.firstIndex()) storage.compact(index);
   }
 
   async #save(snapshot: Snapshot, committed: Promise<void>): Promise<void> {
