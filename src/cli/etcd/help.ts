@@ -17,6 +17,12 @@ export const usage = `Usage:
   etcd --config-file FILE
     Run a member with the settings of a YAML file; other flags and variables are then ignored.
 
+  etcd gateway start --help
+    Hand TCP connections on to members.
+
+  etcd grpc-proxy start --help
+    Serve etcd's API from members, with a cache and shared watches.
+
 Every flag can also be given as an environment variable: --data-dir as ETCD_DATA_DIR.
 `;
 

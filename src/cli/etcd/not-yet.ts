@@ -5,7 +5,7 @@
 import type { FlagName, FlagValues } from "./flags.ts";
 
 const discovery =
-  "the v2 discovery service, which runs nowhere any more, is not spoken to; use --discovery-endpoints with --discovery-token";
+  "the v2 discovery service, whose public one is closed, is not spoken to; use --discovery-endpoints with --discovery-token";
 
 const refusedWhenGiven: readonly (readonly [FlagName, string])[] = [["discovery", discovery]];
 

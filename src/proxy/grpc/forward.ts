@@ -1,4 +1,5 @@
 /** Handlers that send a call on as it is, or changed by a {@link Rewrite}. */
+import { InvariantError } from "../../base/assert.ts";
 import { copyBytes } from "../../base/bytes.ts";
 import type { ServerStreamHandler, StreamCall, UnaryCall, UnaryHandler } from "../../grpc/calls.ts";
 import { GrpcError } from "../../grpc/status.ts";
@@ -65,9 +66,16 @@ async function relay(upstream: Upstream, path: string, { call, request, caller, 
   }
 }
 
-/** Answers with the status that a member gave, or with what we refused for. @throws what is neither: our bug. */
+/** Answers with the status that a member gave, or with what we refused for. @throws {InvariantError} as it is. */
 export function failCall(call: Pick<UnaryCall | StreamCall, "fail">, error: unknown): void {
-  if (error instanceof GrpcError || error instanceof EtcdError) call.fail(error.code, error.message);
-  else if (error instanceof RangeError) call.fail(Code.Internal, `the message cannot be read: ${error.message}`);
-  else throw error;
+  const { code, message } = error instanceof EtcdError ? error : grpcErrorOf(error);
+  call.fail(code, message);
+}
+
+/** What went wrong as a status: a member may also send what is no message. @throws {InvariantError} as it is: our bug. */
+export function grpcErrorOf(error: unknown): GrpcError {
+  if (error instanceof GrpcError) return error;
+  if (error instanceof InvariantError) throw error;
+  const text = error instanceof Error ? error.message : String(error);
+  return new GrpcError(Code.Internal, `a member's answer cannot be read: ${text}`, { cause: error });
 }

@@ -8,12 +8,11 @@ import type { ChannelOptions } from "../../client/channel.ts";
 import { Client } from "../../client/client.ts";
 import { methods } from "../../client/methods.ts";
 import type { GrpcServer } from "../../grpc/server.ts";
-import { GrpcError } from "../../grpc/status.ts";
 import type { Timer } from "../../platform/clock.ts";
 import type { Platform } from "../../platform/platform.ts";
 import { reasons } from "../../wire/errors.ts";
 import { memberList, memberListPath } from "./cluster.ts";
-import { forwardStream, forwardUnary } from "./forward.ts";
+import { forwardStream, forwardUnary, grpcErrorOf } from "./forward.ts";
 import { registerKeepAlive } from "./keep-alive.ts";
 import { KvProxy } from "./kv.ts";
 import { Namespace } from "./namespace.ts";
@@ -130,8 +129,8 @@ export class GrpcProxy {
       await this.#kv.probe(healthTimeoutMs, this.#options.platform.clock.monotonic());
       return undefined;
     } catch (error) {
-      if (!(error instanceof GrpcError)) throw error;
-      return error.message === reasons.permissionDenied.message ? undefined : `GET ERROR:${error.message}`;
+      const { message } = grpcErrorOf(error);
+      return message === reasons.permissionDenied.message ? undefined : `GET ERROR:${message}`;
     }
   }
 

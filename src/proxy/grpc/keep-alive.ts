@@ -11,7 +11,7 @@ import { GrpcError } from "../../grpc/status.ts";
 import type { Clock, Timer } from "../../platform/clock.ts";
 import { Code, reasons } from "../../wire/errors.ts";
 import { LeaseKeepAliveRequest, LeaseKeepAliveResponse } from "../../wire/gen/etcdserverpb/rpc.ts";
-import { failCall } from "./forward.ts";
+import { failCall, grpcErrorOf } from "./forward.ts";
 import { messageBytes, readMessage } from "./messages.ts";
 import { callerKey, callerOf, nobody, type Caller, type Upstream } from "./upstream.ts";
 
@@ -147,8 +147,8 @@ class KeepAliveStream {
     }
   }
 
-  #lost(error: unknown): void {
-    if (!(error instanceof GrpcError)) throw error;
+  #lost(cause: unknown): void {
+    const error = grpcErrorOf(cause);
     this.#stream = undefined;
     if (this.#isClosed) return;
     const now = this.#clock.monotonic();

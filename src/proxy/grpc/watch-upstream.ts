@@ -5,7 +5,7 @@
  * Creation is one at a time, as a member's answer to a creation that it refuses carries no id to tell it by.
  */
 import type { ClientStream } from "../../grpc/client.ts";
-import { GrpcError } from "../../grpc/status.ts";
+import type { GrpcError } from "../../grpc/status.ts";
 import type { Clock, Timer } from "../../platform/clock.ts";
 import { Code, reasons } from "../../wire/errors.ts";
 import {
@@ -14,6 +14,7 @@ import {
   WatchResponse,
   type ResponseHeader,
 } from "../../wire/gen/etcdserverpb/rpc.ts";
+import { grpcErrorOf } from "./forward.ts";
 import type { KeyRange } from "./key-range.ts";
 import { nobody, type Caller, type Upstream } from "./upstream.ts";
 
@@ -170,8 +171,8 @@ export class WatchUpstream {
   }
 
   /** What a new stream can repair is repaired, anything else ends all watches. */
-  #lost(error: unknown): void {
-    if (!(error instanceof GrpcError)) throw error;
+  #lost(cause: unknown): void {
+    const error = grpcErrorOf(cause);
     const isNoLeader = error.message === reasons.noLeader.message;
     if ((error.code === Code.Unavailable || error.code === Code.Internal) && !isNoLeader) {
       this.#reopenLater();
