@@ -263,6 +263,8 @@ test("scheduled backups need a time and a place; the rest has defaults", () => {
   const yaml = "quorate-backup-schedule: '@hourly'\nquorate-backup-dir: /c\nquorate-backup-age-recipients: [age1y]";
   const fromFile = resolve(["--config-file=c"], { files: { c: yaml } }).backup;
   expect(fromFile).toMatchObject({ directory: "/c", recipientSources: ["age1y"] });
+  const leapDays = ["--quorate-backup-schedule=0 0 29 2 *", "--quorate-backup-dir=/d/etcd2", "--data-dir=/d/etcd"];
+  expect(resolve(leapDays).backup?.schedule.next(Date.UTC(1896, 1, 29))).toBe(Date.UTC(1904, 1, 29));
 });
 
 test.each([
@@ -280,6 +282,18 @@ test.each([
   [
     ["--quorate-backup-schedule=@daily", "--quorate-backup-dir=/b", "--quorate-backup-retention=3x"],
     "--quorate-backup-retention: time: unknown unit",
+  ],
+  [
+    ["--quorate-backup-schedule=0 0 31 2,4 *", "--quorate-backup-dir=/b"],
+    '--quorate-backup-schedule: "0 0 31 2,4 *" is a day that no year has',
+  ],
+  [
+    ["--quorate-backup-schedule=@daily", "--quorate-backup-dir=/d/etcd/backups", "--data-dir=/d/etcd/"],
+    "--quorate-backup-dir is in the data directory",
+  ],
+  [
+    ["--quorate-backup-schedule=@daily", "--quorate-backup-dir=default.etcd"],
+    "--quorate-backup-dir is in the data directory",
   ],
 ])("%j is refused", (args, message) => {
   expect(() => resolve(args)).toThrow(message);

@@ -1,4 +1,5 @@
 /** `--quorate-backup-*`: from texts to what a scheduled backup needs. */
+import { relative, resolve } from "node:path";
 import { type CronSchedule, parseCron } from "../../../base/cron.ts";
 import { parseDuration } from "../../../base/duration.ts";
 import type { Retention } from "../../quorate/backup/catalog.ts";
@@ -28,12 +29,26 @@ export function backupSettings(values: FlagValues): BackupSettings | undefined {
   }
   if (directory === "")
     throw new Error("--quorate-backup-schedule needs --quorate-backup-dir: a directory to write to");
+  if (isInside(directory, values["data-dir"]))
+    throw new Error("--quorate-backup-dir is in the data directory: what takes the data would take the backups too");
   return {
-    schedule: named("schedule", () => parseCron(expression)),
+    schedule: named("schedule", () => parseSchedule(expression)),
     directory,
     retention: named("retention", () => parseRetention(values["quorate-backup-retention"])),
     recipientSources: values["quorate-backup-age-recipients"],
   };
+}
+
+/** @throws {Error} also for a time that never comes: nobody would miss the backups until they are needed. */
+function parseSchedule(expression: string): CronSchedule {
+  const schedule = parseCron(expression);
+  if (schedule.next(0) === undefined) throw new Error(`${JSON.stringify(expression)} is a day that no year has`);
+  return schedule;
+}
+
+function isInside(path: string, folder: string): boolean {
+  const way = relative(resolve(folder), resolve(path));
+  return way === "" || !/^\.\.(\/|$)/.test(way);
 }
 
 /** `14`, `30d` or both (`14,30d`): a number of backups, an age. Empty keeps all. @throws {Error} */
