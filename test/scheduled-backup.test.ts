@@ -89,6 +89,18 @@ test("one after the other is taken while writes go on, and the last ones stay", 
   }
 });
 
+test("backups of one second and revision, as of members that share a directory, do not replace each other", async () => {
+  const now = Date.UTC(2026, 0, 1);
+  const clock = Object.create(member.platform.clock, { now: { value: () => now } }) as Member["platform"]["clock"];
+  const platform = { ...member.platform, clock };
+  const stopped = Object.create(member, { platform: { value: platform } }) as Member;
+  const names: string[] = [];
+  for (let number = 0; number < 2; number++) names.push((await takeBackup(job({ member: stopped }))).name);
+  expect(names[0]).toContain("-20260101T000000Z-");
+  expect(names[1]).toContain("-20260101T000001Z-");
+  expect(backups()).toEqual(names.flatMap((name) => [name, `${name}.json`]));
+});
+
 test("the metrics tell of the last one, also after a restart", async () => {
   const scheduler = new BackupScheduler(settings(), member, realTool);
   scheduler.start();

@@ -80,7 +80,7 @@ export async function takeBackup(job: BackupJob): Promise<TakenBackup> {
     const now = clock.now();
     const verifiedAt = formatTimestamp(now);
     const clusterId = formatId(member.clusterId);
-    const name = backupName(clusterId, new Date(now).toISOString(), hash.revision, recipients.length > 0);
+    const name = freeName(job, hash.revision, now);
     const facts: BackupFacts = {
       clusterId,
       createdAt: verifiedAt,
@@ -98,6 +98,15 @@ export async function takeBackup(job: BackupJob): Promise<TakenBackup> {
     return { name, facts, removed: await removeOld(disk, directory, clusterId, job.retention, now) };
   } finally {
     cleanUp();
+  }
+}
+
+/** Members that share a directory may be done in the same second: the later one is named after the next. */
+function freeName({ member, directory, recipients }: BackupJob, revision: number, now: number): string {
+  for (let at = now; ; at += 1000) {
+    const createdAt = new Date(at).toISOString();
+    const name = backupName(formatId(member.clusterId), createdAt, revision, recipients.length > 0);
+    if (!member.platform.disk.exists(join(directory, name))) return name;
   }
 }
 
