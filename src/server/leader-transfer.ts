@@ -31,9 +31,10 @@ export class LeaderTransfer {
 
   /**
    * @param timeoutMs - how long the transferee may take to win.
-   * @throws {EtcdError} by rejection: `notLeader`, `badLeaderTransferee`, `timeoutLeaderTransfer`.
+   * @param isHopeless - it will not win.
+   * @throws {EtcdError} by rejection: `notLeader`, `badLeaderTransferee`, `timeoutLeaderTransfer`; `unhealthy` when hopeless.
    */
-  async move(target: bigint, timeoutMs: number): Promise<void> {
+  async move(target: bigint, timeoutMs: number, isHopeless: () => boolean = () => false): Promise<void> {
     const { node, membership, clock, log, heartbeatIntervalMs, schedule, isStopping } = this.#parts;
     if (!node.isLeader) throw new EtcdError("notLeader");
     const member = membership.member(target);
@@ -50,6 +51,7 @@ export class LeaderTransfer {
     schedule();
     while (node.lead !== target) {
       if (clock.monotonic() - startedMs >= timeoutMs || isStopping()) throw new EtcdError("timeoutLeaderTransfer");
+      if (isHopeless()) throw new EtcdError("unhealthy");
       await new Promise<void>((resolve) => void clock.setTimer(resolve, heartbeatIntervalMs));
     }
     log.info("leadership transfer finished", {
@@ -60,7 +62,10 @@ export class LeaderTransfer {
     });
   }
 
-  /** On the way down: to the voter that has been reachable for the longest time. Never fails; the stop goes on. */
+  /**
+   * On the way down: to the voter that has been reachable for the longest time. Never fails; the stop goes on, and at once when
+   * that voter goes too: all members may be stopping. (etcd waits for the whole of the time limit then.)
+   */
   async beforeStop(timeoutMs: number): Promise<void> {
     const { node, membership, peers, log } = this.#parts;
     const fields = { "local-member-id": formatId(node.id), "current-leader-member-id": formatId(node.lead) };
@@ -72,7 +77,7 @@ export class LeaderTransfer {
     try {
       const transferee = peers.longestConnected(voters);
       if (transferee === undefined) throw new EtcdError("unhealthy");
-      await this.move(transferee, timeoutMs);
+      await this.move(transferee, timeoutMs, () => peers.activeSince(transferee) === undefined);
     } catch (error) {
       if (!(error instanceof EtcdError)) throw error;
       log.warn("leadership transfer failed", { "local-member-id": formatId(node.id), error });

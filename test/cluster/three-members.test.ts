@@ -81,6 +81,15 @@ test("leadership moves when asked, and before the leader stops", async () => {
   await withClient(cluster.running().endpoint, (client) => put(client, "after", "stop"));
 });
 
+test("when all members are stopped at once, the leader does not wait for one that is gone to take over", async () => {
+  cluster = await TestCluster.found(ours);
+  await cluster.leader();
+  const processes = cluster.members.map(({ process }) => process);
+  await Promise.all(cluster.members.map((member) => member.stop()));
+  const lines = processes.flatMap((process) => process?.lines ?? []);
+  expect(lines.filter((text) => text.includes("leader transfer took too long"))).toEqual([]);
+});
+
 test("one of three is replaced by a fourth, and grown to five; a removed member stops itself", async () => {
   cluster = await TestCluster.found(ours);
   const leader = await cluster.leader();

@@ -17,6 +17,8 @@ const basePortMax = 65_000;
 /** How long all members may take until they serve. */
 const readyTimeoutMs = 60_000;
 const readyPollMs = 100;
+/** For the answer of one member; another program may have its port. */
+const healthTimeoutMs = 2_000;
 
 export interface Options {
   readonly members: number;
@@ -177,9 +179,9 @@ async function areReady(
 
 async function isHealthy({ endpoint }: LocalMember): Promise<boolean> {
   try {
-    return (await fetch(`${endpoint}/health`)).status === 200;
+    return (await fetch(`${endpoint}/health`, { signal: AbortSignal.timeout(healthTimeoutMs) })).status === 200;
   } catch {
-    // It does not listen yet.
+    // It does not listen yet, or somebody else does who does not answer.
     return false;
   }
 }
