@@ -149,7 +149,7 @@ export class ClientCall extends Http2Stream implements MessageSink {
         this.#httpError ?? new GrpcError(Code.Internal, "server closed the stream without sending trailers"),
       );
     } else {
-      this.#finish(status.code === Code.OK ? undefined : status);
+      this.#finish(status.code === Code.OK ? undefined : new GrpcError(status.code, status.message));
     }
   }
 
@@ -229,7 +229,8 @@ function httpError(list: HeaderList): GrpcError | undefined {
   return undefined;
 }
 
-function grpcStatus(list: HeaderList): GrpcError | undefined {
+/** Not an error yet: most are OK, and an error takes its time to note where it was made. */
+function grpcStatus(list: HeaderList): { readonly code: number; readonly message: string } | undefined {
   let code = -1;
   let message = "";
   for (let index = 0; index < list.count; index++) {
@@ -237,7 +238,7 @@ function grpcStatus(list: HeaderList): GrpcError | undefined {
     if (field.kind === FieldKind.grpcStatus) code = /^\d{1,9}$/.test(field.value) ? Number(field.value) : Code.Unknown;
     else if (field.kind === FieldKind.grpcMessage) message = decodeMessage(field.value);
   }
-  return code < 0 ? undefined : new GrpcError(code, message);
+  return code < 0 ? undefined : { code, message };
 }
 
 function abortError(end: StreamEnd, code: ErrorCode): GrpcError {
