@@ -11,8 +11,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Client } from "../src/client/client.ts";
+import { ClientError } from "../src/client/client-error.ts";
 import { methods } from "../src/client/methods.ts";
 import { connect } from "./connect.ts";
+import { reasons } from "../src/wire/errors.ts";
 import { RawClient } from "./raw-client.ts";
 import { print } from "./report.ts";
 import * as requests from "./requests.ts";
@@ -37,6 +39,7 @@ const longListKeys = Math.min(keyCount, Math.ceil((512 << 20) / valueBytes));
 const writers = 32;
 const readers = 16;
 const randomReads = 1_000;
+const refusedPauseMs = 100;
 const within = { timeoutMs: 600_000 };
 
 const ours: Contender = { name: "ours", command: process.execPath, args: [join(process.cwd(), "bin", "etcd")] };
@@ -47,6 +50,8 @@ const work = mkdtempSync(join(options.folder, "quorate-large-"));
 process.on("exit", () => rmSync(work, { recursive: true, force: true }));
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
 
+/** Puts that were refused and sent again. */
+let refusals = 0;
 const lines = [["phase", "seconds", "CPU s", "RSS before, MB", "most, MB", "MB/s"]];
 
 /** @param work - returns the bytes that it moved. */
@@ -73,11 +78,25 @@ async function forEach(count: number, streams: number, one: (index: number) => P
   await Promise.all(Array.from({ length: streams }, run));
 }
 
+/** A member refuses while its disk is too far behind with the database. */
+async function patiently(work: () => Promise<unknown>): Promise<void> {
+  for (;;) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      if (!(error instanceof ClientError) || error.description !== reasons.tooManyRequests.message) throw error;
+      refusals++;
+      await new Promise((resolve) => setTimeout(resolve, refusedPauseMs));
+    }
+  }
+}
+
 async function put(client: Client, count: number): Promise<number> {
   await forEach(count, writers, (index) => {
     const value = Buffer.alloc(valueBytes, index & 0xff);
     value.writeUInt32LE(index, 0);
-    return client.call(methods.put, { key: requests.keyOf(index), value }, within);
+    return patiently(() => client.call(methods.put, { key: requests.keyOf(index), value }, within));
   });
   return count * valueBytes;
 }
@@ -152,4 +171,5 @@ await phase("compaction", again, async () => {
 client.close();
 await again.stop();
 print(lines);
+console.log(`${refusals} puts were refused for a moment, as the disk was behind`);
 process.exit(0);
