@@ -136,18 +136,29 @@ async function txn(job: Job): Promise<Result> {
   const clients = await connect(job);
   const loops = new Loops();
   const updatesMax = 4;
-  const state = Array.from({ length: job.streams }, (_, slot) => ({ slot, round: 0, updates: 0, revision: 0n }));
   const salt = random(1e9);
+  const keyIn = (slot: number, round: number): Uint8Array =>
+    requests.keyOf(slot * 1e7 + round, `/registry/leases/${salt}`);
+  const state = Array.from({ length: job.streams }, (_, slot) => ({
+    slot,
+    round: 0,
+    updates: 0,
+    revision: 0,
+    key: keyIn(slot, 0),
+  }));
   loops.start(job.streams, (slot, done) => {
     const own = state[slot];
-    if (own.updates > updatesMax) Object.assign(own, { round: own.round + 1, updates: 0, revision: 0n });
-    const key = requests.keyOf(slot * 1e7 + own.round, `/registry/leases/${salt}`);
+    if (own.updates > updatesMax) {
+      own.round++;
+      own.updates = own.revision = 0;
+      own.key = keyIn(slot, own.round);
+    }
     const answered = (answer: Uint8Array): void => {
       own.revision = requests.revisionOf(answer);
       own.updates++;
       done();
     };
-    clients[slot % clients.length].unary(kv("Txn"), requests.guardedPut(key, own.revision), answered, true);
+    clients[slot % clients.length].unary(kv("Txn"), requests.guardedPut(own.key, own.revision), answered, true);
   });
   await loops.run(job.seconds);
   return loops.result();
