@@ -49,9 +49,9 @@ class LateSocket extends EagerSocket {
 class CountingPool extends BufferPool {
   lent = 0;
 
-  override take(): Uint8Array {
+  override take(isLarge: boolean): Uint8Array {
     this.lent++;
-    return super.take();
+    return super.take(isLarge);
   }
 
   override give(buffer: Uint8Array): void {
@@ -73,4 +73,32 @@ test("a socket that takes everything a little later gets its buffers back to the
     output.emptied();
     expect(pool.lent).toBe(0);
   }
+});
+
+test("a connection with little to say borrows small buffers, and large ones while it has much", async () => {
+  const sizes: number[] = [];
+  class NotingPool extends BufferPool {
+    override take(isLarge: boolean): Uint8Array {
+      const buffer = super.take(isLarge);
+      sizes.push(buffer.length);
+      return buffer;
+    }
+  }
+  const socket = new EagerSocket();
+  const output = new Output(socket as unknown as Connection, new NotingPool(), new FlushQueue());
+  const turn = async (size: number, count: number): Promise<number[]> => {
+    sizes.length = 0;
+    for (let index = 0; index < count; index++) {
+      output.reserve(size);
+      output.position += size;
+    }
+    await Promise.resolve();
+    return [...sizes];
+  };
+  expect(await turn(100, 1)).toEqual([4096]);
+  expect(await turn(100, 100)).toEqual([4096, outputBufferSize]);
+  expect(await turn(100, 100)).toEqual([outputBufferSize]);
+  expect(await turn(100, 1)).toEqual([outputBufferSize]);
+  expect(await turn(100, 1)).toEqual([4096]);
+  expect(await turn(10_000, 1)).toEqual([outputBufferSize]);
 });
