@@ -37,7 +37,7 @@ export class RawClient {
 
   /** @param keepsBody - false: `answered` gets nothing, and the bytes of the answer are only counted off. */
   unary(path: string, request: Uint8Array, answered: Answered, keepsBody = false): void {
-    const stream = new RawStream(this.#client, answered, { isUnary: true, keepsBody });
+    const stream = new RawStream(this.#client, answered, keepsBody);
     this.#client.sendRequest(stream, this.#prepared(path), false);
     stream.sendMessage(request, true);
   }
@@ -50,9 +50,9 @@ export class RawClient {
     return stream;
   }
 
-  /** @param message - each message of the server, borrowed. */
-  stream(path: string, message: Answered): RawStream {
-    const stream = new RawStream(this.#client, message, { isUnary: false, keepsBody: true });
+  /** A stream whose messages are only counted: `arrived` is called once for each. */
+  stream(path: string, arrived: () => void): CountedStream {
+    const stream = new CountedStream(this.#client, arrived);
     this.#client.sendRequest(stream, this.#prepared(path), false);
     return stream;
   }
@@ -79,17 +79,9 @@ export class RawClient {
   }
 }
 
-export class RawStream extends Http2Stream {
-  readonly #answered: Answered;
-  readonly #isUnary: boolean;
-  readonly #keepsBody: boolean;
-  #body: Uint8Array = emptyBytes;
-
-  constructor(client: Http2Client, answered: Answered, kind: { isUnary: boolean; keepsBody: boolean }) {
+abstract class SendingStream extends Http2Stream {
+  constructor(client: Http2Client) {
     super(client.session, client.session.nextStreamId(), false);
-    this.#answered = answered;
-    this.#isUnary = kind.isUnary;
-    this.#keepsBody = kind.keepsBody;
   }
 
   /** Requests here are far smaller than any window. */
@@ -109,18 +101,7 @@ export class RawStream extends Http2Stream {
       if (field.kind === FieldKind.grpcStatus && field.value !== "0")
         throw new Error(`call failed: status ${field.value}`);
     }
-    if (this.#isUnary) this.#answered(this.#body.subarray(prefixSize));
-  }
-
-  onData(bytes: Uint8Array, start: number, end: number): void {
-    this.session.consumed(this, end - start);
-    if (!this.#keepsBody) return;
-    const chunk = bytes.subarray(start, end);
-    // Usually just one message: no copy, or it is the load generator that is measured.
-    if (!this.#isUnary && this.#body.length === 0 && isOneMessage(chunk))
-      return this.#answered(chunk.subarray(prefixSize));
-    this.#body = this.#body.length === 0 ? new Uint8Array(chunk) : Buffer.concat([this.#body, chunk]);
-    if (!this.#isUnary) this.#takeMessages();
+    this.ended();
   }
 
   onAborted(end: string): void {
@@ -131,20 +112,77 @@ export class RawStream extends Http2Stream {
     // Requests are small and never queue.
   }
 
-  #takeMessages(): void {
-    for (;;) {
-      const body = this.#body;
-      if (body.length < prefixSize) return;
-      const size = Buffer.from(body.buffer, body.byteOffset).readUInt32BE(1);
-      if (body.length < prefixSize + size) return;
-      this.#body = body.subarray(prefixSize + size);
-      this.#answered(body.subarray(prefixSize, prefixSize + size));
-    }
+  /** With status OK. */
+  protected abstract ended(): void;
+}
+
+export class RawStream extends SendingStream {
+  readonly #answered: Answered;
+  readonly #keepsBody: boolean;
+  #body: Uint8Array = emptyBytes;
+
+  constructor(client: Http2Client, answered: Answered, keepsBody: boolean) {
+    super(client);
+    this.#answered = answered;
+    this.#keepsBody = keepsBody;
+  }
+
+  onData(bytes: Uint8Array, start: number, end: number): void {
+    this.session.consumed(this, end - start);
+    if (!this.#keepsBody) return;
+    const chunk = bytes.subarray(start, end);
+    this.#body = this.#body.length === 0 ? new Uint8Array(chunk) : Buffer.concat([this.#body, chunk]);
+  }
+
+  protected ended(): void {
+    this.#answered(this.#body.subarray(prefixSize));
   }
 }
 
-function isOneMessage(chunk: Uint8Array): boolean {
-  return chunk.length >= prefixSize && readUint32(chunk, 1) === chunk.length - prefixSize;
+/** Counts messages where they lie, without a view or a copy, or it is the load generator that is measured. */
+export class CountedStream extends SendingStream {
+  readonly #arrived: () => void;
+  /** Of the message under way: bytes that are to come, and of its prefix those that have come. */
+  #left = 0;
+  #prefixHave = 0;
+  #length = 0;
+
+  constructor(client: Http2Client, arrived: () => void) {
+    super(client);
+    this.#arrived = arrived;
+  }
+
+  onData(bytes: Uint8Array, start: number, end: number): void {
+    this.session.consumed(this, end - start);
+    const size = end - start - prefixSize;
+    // Usually one whole message.
+    const isBetween = this.#left === 0 && this.#prefixHave === 0;
+    if (isBetween && size >= 0 && readUint32(bytes, start + 1) === size) this.#arrived();
+    else this.#count(bytes, start, end);
+  }
+
+  #count(bytes: Uint8Array, start: number, end: number): void {
+    let position = start;
+    while (position < end) {
+      if (this.#prefixHave < prefixSize) {
+        // The flag comes first, and is 0.
+        this.#length = this.#length * 256 + bytes[position++];
+        if (++this.#prefixHave < prefixSize) continue;
+        this.#left = this.#length;
+        this.#length = 0;
+      }
+      const take = Math.min(this.#left, end - position);
+      this.#left -= take;
+      position += take;
+      if (this.#left > 0) return;
+      this.#prefixHave = 0;
+      this.#arrived();
+    }
+  }
+
+  protected ended(): void {
+    // Nobody waits for it.
+  }
 }
 
 /** Gives the flow-control window back at a steady pace. */
@@ -155,7 +193,7 @@ export class SlowStream extends RawStream {
   #waiting = 0;
 
   constructor(client: Http2Client, bytesPerSecond: number) {
-    super(client, () => (this.isComplete = true), { isUnary: true, keepsBody: false });
+    super(client, () => (this.isComplete = true), false);
     const tickMs = 10;
     clock.setTicker(() => this.#take((bytesPerSecond / 1000) * tickMs), tickMs);
   }
