@@ -5,6 +5,7 @@
  */
 import type { Histogram } from "../base/histogram.ts";
 import type { Address, TlsIdentity } from "../platform/network.ts";
+import type { SharedMessage } from "./shared-message.ts";
 
 /** What unary and streaming calls have in common. */
 interface CallContext {
@@ -71,6 +72,8 @@ export interface StreamCall extends CallContext {
   send(message: Uint8Array): boolean;
   /** Sends one message of `size` bytes that lies in pieces (which may be shared with other calls; nobody changes them). */
   sendParts(parts: readonly Uint8Array[], size: number): boolean;
+  /** Sends a message that many calls get. */
+  sendShared(message: SharedMessage): boolean;
   /** Called each time all that waited has been sent, after `send` returned false. */
   onDrain(callback: () => void): void;
   /** Message bytes accepted and not yet handed to the socket (they wait for the peer's flow control). */

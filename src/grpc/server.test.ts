@@ -3,6 +3,7 @@ import { TestClock, connectionPair } from "../../test/support/memory-connection.
 import { Code } from "../wire/errors.ts";
 import { GrpcClient } from "./client.ts";
 import { GrpcServer, type GrpcServerOptions } from "./server.ts";
+import { SharedMessage } from "./shared-message.ts";
 import type { GrpcError } from "./status.ts";
 
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
@@ -229,6 +230,27 @@ test("a bidirectional stream carries messages both ways and ends with OK", async
   await outcome(clock, reading);
   expect(received).toEqual(["<a>", "<b>"]);
   expect(closed).toBe(1);
+});
+
+test("a message shared by many calls reaches each of them, also behind what waits for a window", async () => {
+  const { clock, server, connect } = setup();
+  const count = 1000;
+  const shared = new SharedMessage([bytes("a".repeat(300)), bytes("b")], 301);
+  server.bidi("/t.S/Shared", (call) => {
+    for (let index = 0; index < count; index++) call.sendShared(shared);
+    call.end();
+  });
+  const expected = "a".repeat(300) + "b";
+  const client = connect();
+  const read = async (): Promise<void> => {
+    let received = 0;
+    for await (const message of client.stream("/t.S/Shared")) {
+      expect(text(message)).toBe(expected);
+      received++;
+    }
+    expect(received).toBe(count);
+  };
+  await outcome(clock, Promise.all([read(), read(), read()]));
 });
 
 test("a stream that fails delivers what was sent before, then the status", async () => {

@@ -1,8 +1,10 @@
 /** A server-streaming or bidirectional call. */
 import { copyBytes } from "../base/bytes.ts";
+import { frameHeaderSize } from "../http2/frame.ts";
 import { Code } from "../wire/errors.ts";
 import type { BidiHandler, ServerStreamHandler, StreamCall } from "./calls.ts";
 import { type CallStart, ServerCall } from "./server-call.ts";
+import type { SharedMessage } from "./shared-message.ts";
 
 /** `send` says stop when more than this waits in the stream. */
 export const sendHighWaterBytes = 64 * 1024;
@@ -77,6 +79,20 @@ abstract class StreamingCall extends ServerCall implements StreamCall {
     }
     this.queuePrefix(size);
     for (const part of parts) this.session.enqueue(this, part);
+    return this.#queued();
+  }
+
+  sendShared(message: SharedMessage): boolean {
+    const { frame, size } = message;
+    if (this.over || this.refuseTooLarge(size)) return true;
+    this.countSent(size);
+    const { session } = this;
+    this.openResponse();
+    if (session.canSendNow(this, frame.length - frameHeaderSize)) {
+      session.sendFrame(this, frame);
+      return true;
+    }
+    session.enqueue(this, message.payload);
     return this.#queued();
   }
 

@@ -13,6 +13,8 @@
  */
 
 export const frameHeaderSize = 9;
+/** Of the stream identifier in a frame header. */
+export const streamIdOffset = 5;
 
 export const FrameType = {
   data: 0x0,

@@ -15,7 +15,15 @@ import { assert } from "../base/assert.ts";
 import { emptyBytes } from "../base/bytes.ts";
 import { ControlFrames } from "./control-frames.ts";
 import { ConnectionError, ErrorCode } from "./error-code.ts";
-import { Flag, FrameType, defaultWindowSize, frameHeaderSize, writeFrameHeader } from "./frame.ts";
+import {
+  Flag,
+  FrameType,
+  defaultWindowSize,
+  frameHeaderSize,
+  streamIdOffset,
+  writeFrameHeader,
+  writeUint32,
+} from "./frame.ts";
 import { FrameReader } from "./frame-reader.ts";
 import { FrameReceiver } from "./frame-receiver.ts";
 import type { Http2Limits } from "./limits.ts";
@@ -176,6 +184,23 @@ export class Http2Session {
     const flags = endStream ? Flag.endStream : Flag.none;
     output.position = writeFrameHeader(output.bytes, output.position, size, FrameType.data, flags, stream.id);
     if (endStream) stream.sentEnd = true;
+  }
+
+  /**
+   * Sends a DATA frame that other streams get too, header included, by a copy with this stream's number. Only what
+   * {@link canSendNow} allows.
+   */
+  sendFrame(stream: Http2Stream, frame: Uint8Array): void {
+    const { output } = this;
+    const size = frame.length - frameHeaderSize;
+    output.reserve(frame.length);
+    stream.sendWindow -= size;
+    this.sendWindow -= size;
+    this.framesSent++;
+    const { bytes, position } = output;
+    bytes.set(frame, position);
+    writeUint32(bytes, position + streamIdOffset, stream.id);
+    output.position = position + frame.length;
   }
 
   /** Sends an encoded header block, `block[start, end)`, in one HEADERS frame and CONTINUATION frames as needed. */

@@ -6,6 +6,7 @@ import { assert } from "../../base/assert.ts";
 import { copyBytes } from "../../base/bytes.ts";
 import type { HandledCall, MethodStats, StreamCall, UnaryCall } from "../../grpc/calls.ts";
 import type { GrpcServer } from "../../grpc/server.ts";
+import type { SharedMessage } from "../../grpc/shared-message.ts";
 import type { Clock, Timer } from "../../platform/clock.ts";
 import type { Address } from "../../platform/network.ts";
 import { Code } from "../../wire/errors.ts";
@@ -254,6 +255,10 @@ export class LocalStreamCall extends LocalCall implements StreamCall {
 
   sendParts(parts: readonly Uint8Array[], size: number): boolean {
     return this.send(Buffer.concat(parts, size));
+  }
+
+  sendShared(message: SharedMessage): boolean {
+    return this.send(message.message);
   }
 
   end(): void {

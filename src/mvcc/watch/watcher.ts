@@ -19,6 +19,8 @@ export class Watcher {
   readonly id: bigint;
   readonly stream: WatchStream;
   readonly options: WatchOptions;
+  /** Which of the eight forms of an event batch it gets: see `EncodedEvents`. */
+  readonly variant: number;
   /** As asked for; a progress answer must wait until the store has reached it. */
   readonly startRevision: number;
   /** Invariant: everything below was delivered (or did not match); nothing from here on was. */
@@ -36,11 +38,7 @@ export class Watcher {
     this.options = options;
     this.startRevision = options.startRevision;
     this.nextRevision = nextRevision;
-  }
-
-  /** Which of the eight forms of an event batch it gets: see `EventBatch`. */
-  get variant(): number {
-    const { prevKv, noPut, noDelete } = this.options;
-    return (prevKv ? 1 : 0) | (noPut ? 2 : 0) | (noDelete ? 4 : 0);
+    const { prevKv, noPut, noDelete } = options;
+    this.variant = (prevKv ? 1 : 0) | (noPut ? 2 : 0) | (noDelete ? 4 : 0);
   }
 }

@@ -78,6 +78,9 @@ class WatchSession implements WatchSink {
   readonly #answers: WatchAnswers;
   readonly #fragmentBytesMax: number;
   #progress: Timer | undefined;
+  /** Whom events came for last, and what it asked for: most streams have one watch, and need no look-up then. */
+  #lastWatcher: Watcher | undefined;
+  #lastSettings: WatchSettings | undefined;
 
   constructor(context: ServiceContext, hub: WatchHub, answers: WatchAnswers, call: StreamCall) {
     this.#context = context;
@@ -111,17 +114,27 @@ class WatchSession implements WatchSink {
   }
 
   deliver(watcher: Watcher, revision: number, events: readonly Uint8Array[]): void {
-    const settings = this.#settings.get(watcher.id);
+    const settings = watcher === this.#lastWatcher ? this.#lastSettings : this.#recall(watcher);
     if (settings === undefined) return;
     settings.hasNews = true;
     this.#context.member.platform.failpoints?.beforeSendWatchResponse?.hit();
     if (settings.fragment) return this.#sendFragments(watcher.id, revision, events);
-    const { parts, size } = this.#answers.of(watcher.id, revision, events);
-    this.#call.sendParts(parts, size);
+    this.#answers.send(this.#call, watcher.id, revision, events);
+  }
+
+  #forget(id: bigint): void {
+    this.#lastWatcher = undefined;
+    this.#settings.delete(id);
+  }
+
+  #recall(watcher: Watcher): WatchSettings | undefined {
+    this.#lastWatcher = watcher;
+    this.#lastSettings = this.#settings.get(watcher.id);
+    return this.#lastSettings;
   }
 
   compacted(watcher: Watcher, compactRevision: number): void {
-    this.#settings.delete(watcher.id);
+    this.#forget(watcher.id);
     this.#send({ watchId: watcher.id, canceled: true, compactRevision }, 0);
   }
 
@@ -145,6 +158,7 @@ class WatchSession implements WatchSink {
       this.#send({ watchId: -1n, created: true, canceled: true, cancelReason: error.message }, currentRevision);
       return;
     }
+    this.#lastWatcher = undefined;
     this.#settings.set(watcher.id, {
       fragment: request.fragment,
       progressNotify: request.progressNotify,
@@ -168,7 +182,7 @@ class WatchSession implements WatchSink {
 
   #cancel(id: bigint): void {
     if (!this.#stream.cancel(id)) return;
-    this.#settings.delete(id);
+    this.#forget(id);
     this.#send({ watchId: id, canceled: true }, this.#context.member.store.currentRevision);
   }
 
