@@ -222,7 +222,7 @@ function printRow(row: Row, members: readonly SoakMember[]): void {
     const cells = [
       number === 0 ? (row.hours * 60).toFixed(2) : "",
       members[number].name,
-      ...[sample.rss, sample.heapUsed, sample.external].map(mebibytes),
+      ...[sample.rss, sample.heapTotal, sample.heapUsed, sample.external].map(mebibytes),
       String(sample.descriptors),
       ...[sample.delayP99, sample.delayMax].map((ms) => ms.toFixed(0)),
       mebibytes(sample.databaseBytes),
@@ -244,6 +244,7 @@ const columns = [
   "minute",
   "member",
   "RSS",
+  "V8",
   "heap",
   "external",
   "fds",
@@ -274,6 +275,7 @@ function judge(rows: readonly Row[], members: readonly SoakMember[]): string[] {
     look(`${name} heap held, MB`, heapLimit, MiB, of("heapUsed"));
     const outerLimit = { perHour: 4 * heapLimit.perHour, atLeast: 8 * heapLimit.atLeast };
     const settled = runSeconds / 60 < settledAfterMinutes ? undefined : outerLimit;
+    look(`${name} heap of V8 in all, MB`, undefined, MiB, of("heapTotal"));
     look(`${name} outside the heap, MB`, settled, MiB, of("external"));
     look(`${name} RSS, MB`, settled, MiB, of("rss"));
     const descriptorLimit = Number(options["descriptor-limit"]);

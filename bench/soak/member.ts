@@ -7,6 +7,8 @@ import type { TlsFiles } from "../servers.ts";
 /** What the probe answers; bytes, and milliseconds. */
 interface Inside {
   readonly heapUsed: number;
+  /** What V8 has of the system for its heap, used or not. */
+  readonly heapTotal: number;
   readonly external: number;
   readonly delayP99: number;
   readonly delayMax: number;
@@ -48,9 +50,9 @@ async function probe(): Promise<void> {
     const delayP99 = delay.percentile(99) / 1e6;
     const delayMax = delay.max / 1e6;
     collect();
-    const { heapUsed, external } = process.memoryUsage();
+    const { heapUsed, heapTotal, external } = process.memoryUsage();
     delay.reset();
-    process.send?.({ heapUsed, external, delayP99, delayMax });
+    process.send?.({ heapUsed, heapTotal, external, delayP99, delayMax });
   });
   process.channel?.unref();
 }

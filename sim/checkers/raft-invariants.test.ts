@@ -81,3 +81,20 @@ test("another entry applied at an index, one left out, one applied twice", () =>
   expect(messages((raft) => raft.committed(1n, [entry(3, 2)], 1))[0]).toContain("entry 2 is next");
   expect(messages((raft) => raft.committed(1n, [entry(1, 2)], 1))[0]).toContain("entry 2 is next");
 });
+
+test("a leader that commits what is of an older term, or what no majority has", () => {
+  const commit = { term: 3, index: 5, entryTerm: 3, matches: [5, 5, 1] };
+  expect(messages((raft) => raft.counted(1n, commit))).toEqual([]);
+  expect(messages((raft) => raft.counted(1n, { ...commit, entryTerm: 2 }))[0]).toContain("entry 5 of term 2");
+  expect(messages((raft) => raft.counted(1n, { ...commit, matches: [5, 4, 5, 1] }))[0]).toContain("2 of 4 voters");
+});
+
+test("configurations that differ behind one entry", () => {
+  const configurations = (second: string): string[] =>
+    messages((raft) => {
+      raft.configured(1n, 7, "voters 1 2");
+      raft.configured(2n, 7, second);
+    });
+  expect(configurations("voters 1 2")).toEqual([]);
+  expect(configurations("voters 1 2 3")[0]).toContain("behind entry 7");
+});

@@ -7,6 +7,8 @@
  *   log matching          entries with one index and term are equal, and so are those before them
  *   leader completeness   a leader has every entry that was committed before its term
  *   state machine safety  nobody applies another entry at an index; no index is left out or applied twice
+ *   commit rule           a leader takes for committed what a majority of the voters has, and of its own term
+ *   one configuration     all have the same voters and learners behind the same entry
  * ```
  *
  * Only the newest `memory` indexes are kept.
@@ -30,12 +32,20 @@ export interface SeenLog {
   term(index: number): number | undefined;
 }
 
+export interface SeenCommit {
+  readonly term: number;
+  readonly index: number;
+  readonly entryTerm: number | undefined;
+  readonly matches: readonly number[];
+}
+
 export class RaftInvariants {
   readonly violations: Violation[] = [];
   readonly #leaders = new Map<number, bigint>();
   readonly #votes = new Map<string, bigint>();
   readonly #entries = new Map<number, Map<number, { digest: number; previousTerm: number | undefined }>>();
   readonly #committed = new Map<number, { term: number; digest: number; by: bigint }>();
+  readonly #configurations = new Map<number, { readonly text: string; readonly by: bigint }>();
   #newestCommitted = 0;
 
   elected(id: bigint, term: number, log: SeenLog): void {
@@ -116,6 +126,31 @@ export class RaftInvariants {
           `at index ${index} ${hex(known.by)} applied an entry of term ${known.term}, ${hex(id)} one of term ${term}`,
         );
       }
+    }
+  }
+
+  /**
+   * A leader of `term` moves its commit index to an entry of `entryTerm`.
+   *
+   * @param matches - up to where each voter is known to have the leader's log.
+   */
+  counted(id: bigint, { term, index, entryTerm, matches }: SeenCommit): void {
+    if (entryTerm !== term) {
+      const own = `${hex(id)}, leader of term ${term},`;
+      this.#report("commit rule", `${own} commits entry ${index} of term ${entryTerm ?? "nobody knows"} by counting`);
+    }
+    const holders = matches.filter((match) => match >= index).length;
+    if (holders * 2 > matches.length) return;
+    this.#report("commit rule", `${hex(id)} commits entry ${index}, which ${holders} of ${matches.length} voters have`);
+  }
+
+  /** Behind the entry at `index`, a change of the configuration, this is what a node goes by. */
+  configured(id: bigint, index: number, text: string): void {
+    const known = this.#configurations.get(index);
+    if (known === undefined) this.#configurations.set(index, { text, by: id });
+    else if (known.text !== text) {
+      const both = `${hex(known.by)} has ${known.text}, ${hex(id)} has ${text}`;
+      this.#report("one configuration", `behind entry ${index} ${both}`);
     }
   }
 

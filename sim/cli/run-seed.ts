@@ -1,5 +1,6 @@
 /** One seed, from its plan to a summary that can be sent between processes. */
-import { type Mutation, mutations, type MutationName } from "../mutations/mutations.ts";
+import type { Mutation } from "../mutations/mutation.ts";
+import { mutations, type MutationName } from "../mutations/mutations.ts";
 import { drawPlan } from "../plan/draw.ts";
 import type { Plan } from "../plan/plan.ts";
 import { simulate, type SimulationOptions, type SimulationResult } from "../run/simulation.ts";

@@ -10,7 +10,6 @@ import { RowHasher } from "../../src/mvcc/hash.ts";
 import { Store } from "../../src/mvcc/store.ts";
 import { WatchHub } from "../../src/mvcc/watch/watch-hub.ts";
 import { WatchStream } from "../../src/mvcc/watch/watch-stream.ts";
-import type { DiskFile } from "../../src/platform/disk.ts";
 import { VirtualDisk } from "../../src/platform/virtual/index.ts";
 import { RaftLog } from "../../src/raft/log.ts";
 import { Raft } from "../../src/raft/raft.ts";
@@ -20,27 +19,11 @@ import { buckets } from "../../src/storage/backend/bucket.ts";
 import { metaKeys } from "../../src/storage/backend/schema.ts";
 import { Wal } from "../../src/storage/wal/wal.ts";
 import { NONE } from "../../src/wire/raft/types.ts";
-import type { DrawOptions } from "../plan/draw.ts";
-import type { FaultKind } from "../plan/plan.ts";
-import { type Undo, wrap } from "../world/wrap.ts";
+import { wrap } from "../world/wrap.ts";
+import { consensusMutations } from "./consensus-mutations.ts";
+import { every, type Mutation, onFiles, partitions, restarts } from "./mutation.ts";
+import { stateMutations } from "./state-mutations.ts";
 
-export type PlanHints = Pick<DrawOptions, "faults" | "flags" | "failpoints" | "pace">;
-
-export interface Mutation {
-  readonly what: string;
-  plant(): Undo;
-  /** How plans are drawn that bring it out often enough. */
-  readonly hints?: PlanHints;
-}
-
-/** True every `period`-th time. */
-function every(period: number): () => boolean {
-  let count = 0;
-  return () => ++count % period === 0;
-}
-
-const restarts: readonly FaultKind[] = ["powerFailure", "powerFailureAtWrite", "blackout", "kill"];
-const partitions: readonly FaultKind[] = ["isolate", "cut", "pause", "moveLeader", "kill"];
 export const mutations = {
   "skip-fsync": {
     what: "no sync reaches the disk",
@@ -284,19 +267,12 @@ export const mutations = {
       });
     },
   },
+  ...consensusMutations,
+  ...stateMutations,
 } as const satisfies Record<string, Mutation>;
 
 export type MutationName = keyof typeof mutations;
 
 export function isMutation(name: string): name is MutationName {
   return name in mutations;
-}
-
-/** Changes files that members open, by their path. */
-function onFiles(path: RegExp, change: (file: DiskFile) => void): Undo {
-  return wrap(VirtualDisk.prototype, "open", function (this: VirtualDisk, open, name, mode, permissions) {
-    const file = open.call(this, name, mode, permissions);
-    if (mode !== "read" && path.test(name)) change(file);
-    return file;
-  });
 }

@@ -14,8 +14,8 @@ test("a seed gives one plan, and other seeds give others", () => {
 test("every kind of fault comes up, in the order of time and within the run", () => {
   const kinds = new Set(faults.map(({ kind }) => kind));
   const expected =
-    "badNetwork bitFlip blackout clockJump compareHashes cut defragment downgrade drift failedSync failpoint fullDisk grow " +
-    "isolate kill lostDisk moveLeader pause powerFailure powerFailureAtWrite replace reset shrink slow slowDisk snapshot " +
+    "badNetwork bitFlip blackout clockJump compact compareHashes cut defragment downgrade drift failedSync failpoint fullDisk grow " +
+    "isolate kill lostDisk lostFile moveLeader pause powerFailure powerFailureAtWrite replace reset shrink slow slowDisk snapshot " +
     "stalledDisk stop";
   expect([...kinds].sort()).toEqual(expected.split(" "));
   for (const plan of plans) {

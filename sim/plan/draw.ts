@@ -37,10 +37,12 @@ const weights: Readonly<Record<FaultKind, number>> = {
   fullDisk: 2,
   failedSync: 2,
   bitFlip: 1,
+  lostFile: 1,
   lostDisk: 1,
   failpoint: 8,
   moveLeader: 4,
   defragment: 3,
+  compact: 3,
   snapshot: 2,
   grow: 2,
   shrink: 1,
@@ -221,7 +223,6 @@ function drawFault(random: SeededRandom, kind: FaultKind, { atMs, members, optio
     }
     case "reset":
     case "lostDisk":
-    case "defragment":
     case "snapshot":
     case "shrink":
     case "replace":
@@ -234,6 +235,11 @@ function drawFault(random: SeededRandom, kind: FaultKind, { atMs, members, optio
       return { kind, atMs, target, count: 1 + random.below(20), forMs };
     case "bitFlip":
       return { kind, atMs, target, where: random.float(), forMs };
+    case "lostFile":
+      return { kind, atMs, target, file: pick(random, ["database", "snapshot"]), forMs };
+    case "defragment":
+    case "compact":
+      return { kind, atMs, target, failsAt: random.below(2) * (1 + random.below(40)), forMs };
     case "failpoint": {
       const skip = random.below(8);
       const before = skip === 0 ? "" : `${skip}*off->`;
@@ -258,6 +264,7 @@ function drawFault(random: SeededRandom, kind: FaultKind, { atMs, members, optio
     case "moveLeader":
       return { kind, atMs, to: other };
     case "grow":
+      return { kind, atMs, learnsForMs: random.below(2) * forMs };
     case "compareHashes":
       return { kind, atMs };
   }

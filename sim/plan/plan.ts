@@ -7,6 +7,8 @@ import type { FailpointName } from "../../src/base/failpoints.ts";
 /** Whom a fault meets: a machine by its place (modulo how many there are), or who leads at that moment. */
 export type Target = number | "leader";
 
+export type LostFile = "database" | "snapshot";
+
 /** Everything that takes `forMs` ends by itself. Machines that are down come up again after `forMs`. */
 export type Fault = { readonly atMs: number } & (
   | { readonly kind: "powerFailure"; readonly target: Target; readonly forMs: number }
@@ -64,6 +66,8 @@ export type Fault = { readonly atMs: number } & (
   | { readonly kind: "failedSync"; readonly target: Target; readonly count: number; readonly forMs: number }
   /** A flipped bit in a log or snapshot file of a machine that is killed for it. */
   | { readonly kind: "bitFlip"; readonly target: Target; readonly where: number; readonly forMs: number }
+  /** A file of a machine that is killed for it is gone: its database, or its newest raft snapshot. */
+  | { readonly kind: "lostFile"; readonly target: Target; readonly file: LostFile; readonly forMs: number }
   /** Its disk is gone with all on it; the operator puts a new member in its place. */
   | { readonly kind: "lostDisk"; readonly target: Target }
   | {
@@ -75,9 +79,13 @@ export type Fault = { readonly atMs: number } & (
     }
   // What an operator does.
   | { readonly kind: "moveLeader"; readonly to: number }
-  | { readonly kind: "defragment"; readonly target: Target }
+  /** With the power failing at the disk operation of this number from its beginning; 0: it does not. */
+  | { readonly kind: "defragment"; readonly target: Target; readonly failsAt: number; readonly forMs: number }
+  /** Of all history but the newest revisions; the power fails as above. */
+  | { readonly kind: "compact"; readonly target: Target; readonly failsAt: number; readonly forMs: number }
   | { readonly kind: "snapshot"; readonly target: Target }
-  | { readonly kind: "grow" }
+  /** Stays a learner, which clients read from too, for so long. */
+  | { readonly kind: "grow"; readonly learnsForMs: number }
   | { readonly kind: "shrink"; readonly target: Target }
   | { readonly kind: "replace"; readonly target: Target }
   | { readonly kind: "compareHashes" }

@@ -4,7 +4,7 @@ import { DiskError } from "../../src/platform/disk.ts";
 import { FileInode } from "../../src/platform/virtual/drive.ts";
 import { parseSegmentName } from "../../src/storage/wal/segment.ts";
 import type { Link, VirtualDrive } from "../../src/platform/virtual/index.ts";
-import { describeFault, type Fault, type Target } from "../plan/plan.ts";
+import { describeFault, type Fault, type LostFile, type Target } from "../plan/plan.ts";
 import { dataDir, type Machine } from "../world/machine.ts";
 import type { World } from "../world/world.ts";
 import type { Operator } from "./operator.ts";
@@ -79,10 +79,7 @@ export class Nemesis {
         machine.powerFail();
         return this.#bootAfter(fault.forMs, machine);
       case "powerFailureAtWrite":
-        return machine.powerFailAtOperation(fault.operation, () => {
-          this.#parts.tell(`[${world.nowMs.toFixed(1)}] ${machine.name} loses power at a disk operation`);
-          this.#bootAfter(fault.forMs, machine);
-        });
+        return this.#failPowerAt(machine, fault.operation, fault.forMs);
       case "blackout":
         for (const one of operator.machines) {
           one.powerFail();
@@ -161,11 +158,21 @@ export class Nemesis {
       case "moveLeader":
         return operator.enqueue(fault.kind, () => operator.moveLeader(this.#target(fault.to)));
       case "defragment":
-        return operator.enqueue(fault.kind, () => operator.defragment(machine));
+        return operator.enqueue(fault.kind, () => {
+          this.#failPowerAt(machine, fault.failsAt, fault.forMs);
+          return operator.defragment(machine);
+        });
+      case "compact":
+        return operator.enqueue(fault.kind, () => {
+          this.#failPowerAt(machine, fault.failsAt, fault.forMs);
+          return operator.compact(machine);
+        });
+      case "lostFile":
+        return this.#loseFile(machine, fault.file, fault.forMs);
       case "snapshot":
         return operator.enqueue(fault.kind, () => operator.backUp(machine));
       case "grow":
-        return operator.enqueue(fault.kind, () => operator.grow());
+        return operator.enqueue(fault.kind, () => operator.grow(fault.learnsForMs));
       case "shrink":
         return operator.enqueue(fault.kind, () => operator.shrink(machine));
       case "replace":
@@ -175,6 +182,32 @@ export class Nemesis {
       case "downgrade":
         return operator.enqueue(fault.kind, () => operator.downgrade(fault.forMs));
     }
+  }
+
+  /** @param operation - from now; 0 for never. */
+  #failPowerAt(machine: Machine, operation: number, forMs: number): void {
+    if (operation === 0 || this.#isOver) return;
+    machine.powerFailAtOperation(operation, () => {
+      this.#parts.tell(`[${this.#parts.world.nowMs.toFixed(1)}] ${machine.name} loses power at a disk operation`);
+      this.#bootAfter(forMs, machine);
+    });
+  }
+
+  /** It starts without, from what the log still has, or refuses and is replaced. */
+  #loseFile(machine: Machine, file: LostFile, forMs: number): void {
+    if (!this.#othersAreWell(machine) || !machine.isServing) return;
+    machine.kill();
+    this.#parts.operator.markDamaged(machine);
+    const directory = machine.drive.find(join(dataDir, "member", "snap"));
+    if (directory?.kind === "directory") {
+      const names = [...directory.current.keys()].sort();
+      const name = file === "database" ? "db" : names.filter((one) => one.endsWith(".snap")).at(-1);
+      if (name !== undefined) {
+        directory.current.delete(name);
+        directory.durable.delete(name);
+      }
+    }
+    this.#bootAfter(forMs, machine);
   }
 
   /** Whether all other members serve, so that losing this one's data is survivable. */

@@ -10,6 +10,7 @@ import {
   type MemberListResponse,
 } from "../../src/wire/gen/etcdserverpb/rpc.ts";
 import type { RangeResult, Violation } from "../history/history.ts";
+import type { RecordingClient } from "../history/recorder.ts";
 import type { Machine } from "../world/machine.ts";
 import type { World } from "../world/world.ts";
 import { restoreBackup } from "./restored-backup.ts";
@@ -21,6 +22,8 @@ const patienceMs = 40_000;
 /** Keeps a majority within reach. */
 const membersMax = 7;
 const membersMin = 3;
+/** By a compaction of the operator. */
+const revisionsKept = 10;
 
 export interface OperatorParts {
   readonly world: World;
@@ -29,6 +32,8 @@ export interface OperatorParts {
   readonly tell: (line: string) => void;
   /** What a restored backup holds. */
   readonly onRestored: (result: RangeResult, times: { readonly call: number; readonly return: number }) => void;
+  /** A client that writes down what it does, for what changes what others see. */
+  readonly recorderOf: (machine: Machine) => RecordingClient;
   readonly isOver: () => boolean;
 }
 
@@ -108,8 +113,8 @@ export class Operator {
     return members.find(({ peerURLs }) => peerURLs.includes(machine.peerUrl));
   }
 
-  /** A new member: added as a learner, started, promoted when it has caught up. */
-  async grow(): Promise<void> {
+  /** A new member: added as a learner, started, promoted when it has caught up, but not before so long. */
+  async grow(learnsForMs = 0): Promise<void> {
     if (this.machines.length >= membersMax) return;
     const { world, flagsOf } = this.#parts;
     const machine = world.addMachine(`m${world.machines.length + 1}`);
@@ -123,6 +128,7 @@ export class Operator {
     machine.flags = flagsOf(machine, cluster, "existing");
     this.machines.push(machine);
     void machine.boot();
+    await world.sleep(learnsForMs);
     await this.#ask(async (client) => {
       const member = await this.#memberOf(machine);
       if (member?.isLearner !== true) return;
@@ -200,6 +206,14 @@ export class Operator {
 
   async defragment(machine: Machine): Promise<void> {
     await this.clientOf(machine).call(methods.defragment, {}, { timeoutMs: 20_000 });
+  }
+
+  /** Of all history but the newest, through this machine. */
+  async compact(machine: Machine): Promise<void> {
+    const client = this.#parts.recorderOf(machine);
+    const outcome = await client.perform({ kind: "range", key: "key-0" });
+    const revision = outcome.kind === "ok" ? outcome.result.revision - revisionsKept : 0;
+    if (revision > 0) await client.perform({ kind: "compact", revision });
   }
 
   async downgrade(forMs: number): Promise<void> {

@@ -135,6 +135,7 @@ class Simulation {
             endpoint: "a backup",
           });
         },
+        recorderOf: (machine) => this.#clientOf(machine, 902),
         isOver: () => this.#phase === "over",
       },
       founders,

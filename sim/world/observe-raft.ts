@@ -7,13 +7,17 @@ import { PeerTransport } from "../../src/peer/transport.ts";
 import { RaftLog } from "../../src/raft/log.ts";
 import { Raft } from "../../src/raft/raft.ts";
 import { RawNode } from "../../src/raft/raw-node.ts";
-import { type Entry, MessageType } from "../../src/wire/raft/types.ts";
+import { EntryApplier } from "../../src/server/apply/entry-applier.ts";
+import { describeConfState } from "../../src/raft/describe.ts";
+import { type ConfState, type Entry, EntryType, MessageType } from "../../src/wire/raft/types.ts";
 import type { RaftInvariants, SeenEntry } from "../checkers/raft-invariants.ts";
 import { type Undo, wrap } from "./wrap.ts";
 
 /** @returns what ends the observation. */
 export function observeRaft(invariants: RaftInvariants): Undo {
   const appliedBy = new WeakMap<RawNode, number>();
+  /** Whose configuration it is. */
+  const groups = new WeakMap<ConfState, bigint>();
   const undos = [
     wrap(RawNode.prototype, "ready", function (this: RawNode, ready) {
       const result = ready.call(this);
@@ -37,6 +41,29 @@ export function observeRaft(invariants: RaftInvariants): Undo {
         term: (index) => log.term(index),
       });
       becomeLeader.call(this);
+    }),
+    wrap(Raft.prototype, "maybeCommit", function (this: Raft, maybeCommit) {
+      const hasMoved = maybeCommit.call(this);
+      const { log, term, tracker } = this;
+      if (hasMoved) {
+        const { incoming } = tracker.config.voters;
+        const matches = tracker.ordered.filter(({ id }) => incoming.has(id)).map(({ match }) => match);
+        const index = log.committed;
+        invariants.counted(this.id, { term, index, entryTerm: log.term(index), matches });
+      }
+      return hasMoved;
+    }),
+    wrap(RawNode.prototype, "applyConfChange", function (this: RawNode, applyConfChange, change) {
+      const group = applyConfChange.call(this, change);
+      groups.set(group, this.id);
+      return group;
+    }),
+    wrap(EntryApplier.prototype, "apply", function (this: EntryApplier, apply, entry) {
+      apply.call(this, entry);
+      const id = groups.get(this.confState);
+      if (entry.type === EntryType.ConfChange && id !== undefined) {
+        invariants.configured(id, entry.index, describeConfState(this.confState));
+      }
     }),
     wrap(PeerTransport.prototype, "send", function (this: PeerTransport, send, messages) {
       for (const { type, reject, from, to, term } of messages) {

@@ -3,7 +3,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { failureOf, fuzz, FuzzFailure } from "./fuzz.ts";
-import { fuzzTargets, type FuzzTarget } from "./targets.ts";
+import type { FuzzTarget } from "./target.ts";
+import { fuzzTargets } from "./targets.ts";
 
 const kept = join(import.meta.dirname, "../fixtures/fuzz");
 

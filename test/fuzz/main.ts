@@ -7,12 +7,14 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { fuzz, FuzzFailure, inputMsMax, inputName } from "./fuzz.ts";
+import { fuzz, FuzzFailure, inputMsMax, inputName, spentMs } from "./fuzz.ts";
 import { fuzzTargets } from "./targets.ts";
 
 /** Heap of the thread: none of the targets needs nearly as much for an input of kilobytes. */
 const heapMegabytesMax = 256;
 const inputBytesMax = 1 << 17;
+/** The watchdog looks so often at an input that neither ends nor uses the processor, as one that waits for ever. */
+const idleLooksMax = 60;
 
 interface Job {
   readonly target: string;
@@ -58,11 +60,17 @@ function watch(job: Job): Promise<boolean> {
       resourceLimits: { maxOldGenerationSizeMb: heapMegabytesMax },
     });
     let count = -1;
+    let before = 0;
+    let looks = 0;
     const watchdog = setInterval(() => {
-      // A machine may be busy: only an input that stands for several times its limit hangs.
-      if (words[0] === count) fail(`${job.target}, seed ${words[1]}: the input does not end`, present());
-      count = words[0];
-    }, inputMsMax * 5);
+      if (words[0] !== count) {
+        count = words[0];
+        before = spentMs();
+        looks = 0;
+      } else if (spentMs() - before > inputMsMax * 2 || ++looks > idleLooksMax) {
+        fail(`${job.target}, seed ${words[1]}: the input does not end`, present());
+      }
+    }, inputMsMax);
     const end = (isGood: boolean): void => {
       clearInterval(watchdog);
       void worker.terminate().then(() => resolve(isGood));

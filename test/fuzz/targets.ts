@@ -3,7 +3,6 @@
  * refuses it with an error of a kind that belongs there; any other error is a bug.
  */
 import { CorruptionError } from "../../src/base/corruption.ts";
-import { InvariantError } from "../../src/base/assert.ts";
 import { parseArguments } from "../../src/cli/etcd/parse.ts";
 import { resolveSettings } from "../../src/cli/etcd/settings.ts";
 import { copySnapshot } from "../../src/cli/etcdutl/restore/copy-snapshot.ts";
@@ -57,35 +56,10 @@ import { RaftDecodeError } from "../../src/wire/raft/reader.ts";
 import { createMessage, EntryType, MessageType, type Snapshot } from "../../src/wire/raft/types.ts";
 import { decodeRequest, WireError } from "../../src/wire/wire-error.ts";
 import { VirtualMachine } from "../support/virtual-machine.ts";
+import { answerTargets } from "./answer-targets.ts";
 import { fuzzConnection } from "./http2-fuzzer.ts";
+import { forPeople, type FuzzTarget, kinds, picked, text, withPick } from "./target.ts";
 
-export interface FuzzTarget {
-  readonly name: string;
-  /** Good inputs, to be changed. */
-  corpus(): Promise<Uint8Array[]> | Uint8Array[];
-  /** @throws what {@link refuses} knows, or a bug. */
-  run(input: Uint8Array): void | Promise<void>;
-  refuses(error: unknown): boolean;
-  readonly bytesMax?: number;
-}
-
-const kinds =
-  (...classes: (abstract new (...args: never[]) => Error)[]) =>
-  (error: unknown): boolean =>
-    classes.some((type) => error instanceof type);
-
-/** Texts for people, of many classes; what the language throws by itself, and assertions, are none of them. */
-const forPeople = (error: unknown): boolean =>
-  error instanceof Error &&
-  !(error instanceof TypeError || error instanceof RangeError || error instanceof InvariantError);
-
-/** The first byte picks one of several; the rest is its input. */
-function picked<T>(choices: readonly T[], input: Uint8Array): [T, Uint8Array] {
-  return [choices[(input[0] ?? 0) % choices.length], input.subarray(1)];
-}
-
-const withPick = (pick: number, bytes: Uint8Array): Uint8Array => Buffer.concat([Uint8Array.of(pick), bytes]);
-const text = (value: string): Uint8Array => Buffer.from(value);
 const silent = createStderrLogger("fatal", () => undefined);
 
 const hpack: FuzzTarget = {
@@ -516,4 +490,5 @@ export const fuzzTargets: readonly FuzzTarget[] = [
   json,
   flags,
   yaml,
+  ...answerTargets,
 ];

@@ -12,8 +12,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { checkHistory } from "../../sim/checkers/check-history.ts";
 import { Recording, RecordingClient } from "../../sim/history/recorder.ts";
+import { runWatcher } from "../../sim/workload/watcher.ts";
 import type { Request } from "../../sim/history/history.ts";
 import { methods } from "../../src/client/methods.ts";
+import { SeededRandom } from "../../src/platform/virtual/index.ts";
 import { generator } from "../fuzz/random.ts";
 import { connect } from "../support/client.ts";
 import { freePorts } from "../support/process.ts";
@@ -34,6 +36,10 @@ const count = Number(options.members);
 const healLimitMs = Number(options["heal-limit"]);
 const random = generator(Number(options.seed));
 const clients = 5;
+/** They also tell the search for an order what became of writes whose answers were lost. */
+const watchers = 2;
+/** For the last events to come. */
+const settleMs = 1_000;
 const requestMs = 1_500;
 /** Two requests of a client, on average: the checker has time for some thousand operations. */
 const pauseMs = 60;
@@ -50,6 +56,7 @@ const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 const recording = new Recording();
 const now = (): number => performance.now();
 let isOver = false;
+let isWatched = false;
 let written = 0;
 
 async function cleanUp(): Promise<void> {
@@ -96,6 +103,19 @@ async function load(id: number): Promise<void> {
     }
     client.close();
   }
+}
+
+/** Sees everything, goes on where it was when its stream ends, and turns from one member to another. */
+async function watch(position: number): Promise<void> {
+  const seen = new SeededRandom(Number(options.seed) + position);
+  const id = clients + position;
+  const recorders = members.map(({ endpoint }) => {
+    const client = connect(endpoint);
+    return new RecordingClient({ id, client, recording, now, timeoutMs: requestMs });
+  });
+  const choose = (choice: number): RecordingClient => recorders[choice % count];
+  await runWatcher({ id, position: 0, random: seen, connect: choose, sleep, isOver: () => isWatched });
+  for (const { client } of recorders) client.close();
 }
 
 /** The number of the leader as somebody who runs sees it; undefined when nobody knows. */
@@ -259,10 +279,14 @@ try {
   for (const member of members) member.start();
   await healed();
   const loads = Array.from({ length: clients }, (_, id) => load(id));
+  const watches = Array.from({ length: watchers }, (_, position) => watch(position));
   const slow = await torture();
   isOver = true;
   await Promise.all(loads);
   const all = await hashes();
+  await sleep(settleMs);
+  isWatched = true;
+  await Promise.all(watches);
   console.log(all.map((line, number) => `m${number}: ${line}`).join("\n"));
   if (new Set(all).size > 1) failed = true;
   const answered = recording.operations.filter(({ outcome }) => outcome.kind === "ok").length;
@@ -270,6 +294,8 @@ try {
   console.log(`${recording.operations.length} operations, ${answered} answered; ${violations.length} violations`);
   for (const { checker, message, story } of violations) console.log(`${checker}: ${message}\n  ${story.join("\n  ")}`);
   if (isUndecided) console.log("the search for an order gave up: nothing is proven");
+  const events = recording.watches.flatMap(({ messages }) => messages).filter(({ kind }) => kind === "events").length;
+  console.log(`${recording.watches.length} watches, ${events} messages with events`);
   if (slow.length > 0) console.log(`later than ${healLimitMs} ms:\n  ${slow.join("\n  ")}`);
   if (violations.length > 0 || isUndecided || slow.length > 0) failed = true;
 } catch (error) {
