@@ -59,13 +59,16 @@ class Loops {
 
   start(slots: number, issue: (slot: number, done: () => void) => void): void {
     for (let slot = 0; slot < slots; slot++) {
+      let started = 0;
+      // Made once a loop, not once an operation.
+      const done = (): void => {
+        if (this.#isMeasuring) this.latencies.record(clock.monotonic() - started);
+        next();
+      };
       const next = (): void => {
         if (this.#isOver) return;
-        const started = clock.monotonic();
-        issue(slot, () => {
-          if (this.#isMeasuring) this.latencies.record(clock.monotonic() - started);
-          next();
-        });
+        started = clock.monotonic();
+        issue(slot, done);
       };
       next();
     }
