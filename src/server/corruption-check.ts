@@ -5,8 +5,10 @@
  * or the CORRUPT alarm is raised, under which nothing is written any more. Source: etcd server/etcdserver/corrupt.go.
  */
 import { AlarmType } from "../alarm/alarm-store.ts";
+import { formatDuration } from "../base/duration.ts";
 import { formatId } from "../membership/member.ts";
 import type { Membership } from "../membership/membership.ts";
+import type { KeyValueHash } from "../mvcc/hash.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { PeerClient } from "../peer/client.ts";
 import type { RevisionHash } from "../peer/pages.ts";
@@ -49,7 +51,6 @@ interface PeerHash {
 export class CorruptionCheck {
   readonly #parts: CorruptionCheckParts;
   readonly #timers: Timer[] = [];
-  #isRunning = false;
   /** Newest compaction whose hash all members have shown. */
   #checkedRevision = 0;
 
@@ -85,28 +86,35 @@ export class CorruptionCheck {
 
   /** Checks again and again while this member leads. */
   watch(checks: LeaderChecks): void {
-    const { clock } = this.#parts;
-    const every = (ms: number, check: () => Promise<void>): void => {
-      if (ms > 0) this.#timers.push(clock.setTicker(() => void this.#run(checks, check), ms));
-    };
-    every(checks.intervalMs, () => this.#checkAll(checks));
-    every(checks.compactionIntervalMs, () => this.#checkCompactions(checks));
+    const { log, memberId } = this.#parts;
+    if (checks.intervalMs > 0) {
+      const fields = { "local-member-id": formatId(memberId), interval: formatDuration(checks.intervalMs) };
+      log.info("enabled corruption checking", fields);
+    }
+    this.#every(checks.intervalMs, checks, () => this.#checkAll(checks));
+    this.#every(checks.compactionIntervalMs, checks, () => this.#checkCompactions(checks));
   }
 
   stop(): void {
     for (const timer of this.#timers) timer.cancel();
   }
 
-  async #run({ isLeader }: LeaderChecks, check: () => Promise<void>): Promise<void> {
-    if (!isLeader() || this.#isRunning) return;
-    this.#isRunning = true;
-    try {
-      await check();
-    } catch (error) {
-      this.#parts.log.warn("failed to check hash KV", { error });
-    } finally {
-      this.#isRunning = false;
-    }
+  /** One that takes longer than its interval is not started again meanwhile; the two kinds do not wait for each other. */
+  #every(ms: number, { isLeader }: LeaderChecks, check: () => Promise<void>): void {
+    if (ms <= 0) return;
+    let isRunning = false;
+    const run = async (): Promise<void> => {
+      if (!isLeader() || isRunning) return;
+      isRunning = true;
+      try {
+        await check();
+      } catch (error) {
+        this.#parts.log.warn("failed to check hash KV", { error });
+      } finally {
+        isRunning = false;
+      }
+    };
+    this.#timers.push(this.#parts.clock.setTicker(() => void run(), ms));
   }
 
   /** A follower is never ahead of what the leader has after a linearizable read. */
@@ -117,15 +125,53 @@ export class CorruptionCheck {
     await checks.readIndex();
     const after = await hashKv(this.#parts, store.currentRevision);
     const isSameState = after.hashRevision === before.hashRevision && after.compactRevision === before.compactRevision;
-    if (isSameState && after.hash !== before.hash) return this.#alarm(checks, memberId, "found hash mismatch");
+    let suspect: bigint | undefined;
+    const report = (id: bigint, message: string, fields: Record<string, unknown>): void => {
+      this.#parts.log.warn(message, fields);
+      suspect ??= id;
+    };
+    if (isSameState && after.hash !== before.hash) {
+      const [revision, compactRevision] = [before.hashRevision, before.compactRevision];
+      report(memberId, "found hash mismatch", {
+        "revision-1": revision,
+        "compact-revision-1": compactRevision,
+        "hash-1": before.hash,
+        "revision-2": revision,
+        "compact-revision-2": compactRevision,
+        "hash-2": after.hash,
+      });
+    }
     for (const { id, hash } of peers) {
       if (hash === undefined) continue;
-      const differs =
-        hash.currentRevision > after.currentRevision ||
-        hash.compactRevision > after.compactRevision ||
-        (hash.compactRevision === before.compactRevision && hash.hash !== before.hash);
-      if (differs) return this.#alarm(checks, id, "same compact revision then hashes must match");
+      const follower = { "follower-peer-id": formatId(id) };
+      if (hash.currentRevision > after.currentRevision) {
+        report(id, "revision from follower must be less than or equal to leader's", {
+          "leader-revision": after.currentRevision,
+          "follower-revision": hash.currentRevision,
+          ...follower,
+        });
+      }
+      const compactRevisions = {
+        "leader-compact-revision": after.compactRevision,
+        "follower-compact-revision": hash.compactRevision,
+      };
+      if (hash.compactRevision > after.compactRevision) {
+        const message = "compact revision from follower must be less than or equal to leader's";
+        report(id, message, { ...compactRevisions, ...follower });
+      }
+      if (hash.compactRevision === before.compactRevision && hash.hash !== before.hash) {
+        report(id, "same compact revision then hashes must match", {
+          ...compactRevisions,
+          "leader-hash": before.hash,
+          "follower-hash": hash.hash,
+          ...follower,
+        });
+      }
     }
+    // One alarm is enough to stop writes; the lines above name everybody.
+    if (suspect !== undefined) raiseAlarm(checks, suspect);
+    const count = peers.filter(({ hash }) => hash !== undefined).length;
+    this.#parts.log.info("finished peer corruption check", { "number-of-peers-checked": count });
   }
 
   /** Newest first: one that all have shown makes the older ones needless. */
@@ -140,7 +186,7 @@ export class CorruptionCheck {
         compared++;
         members.set(hash.hash, [...(members.get(hash.hash) ?? []), id]);
       }
-      if (members.size > 1) return this.#alarmMinority(checks, members, peers.length + 1);
+      if (members.size > 1) return this.#reportMinority(checks, own, members, peers.length + 1);
       if (compared < peers.length) continue;
       this.#checkedRevision = own.revision;
       return;
@@ -148,17 +194,35 @@ export class CorruptionCheck {
   }
 
   /** Whoever differs from a majority is wrong; without one nobody can tell, and the alarm is for the whole cluster. */
-  #alarmMinority(checks: LeaderChecks, members: ReadonlyMap<number, readonly bigint[]>, count: number): void {
+  #reportMinority(
+    checks: LeaderChecks,
+    own: KeyValueHash,
+    members: ReadonlyMap<number, readonly bigint[]>,
+    count: number,
+  ): void {
     const quorum = Math.floor(count / 2) + 1;
     const right = [...members.values()].find((ids) => ids.length >= quorum);
-    const wrong = right === undefined ? [0n] : [...members.values()].filter((ids) => ids !== right).flat();
-    for (const id of wrong) this.#alarm(checks, id, "Detected compaction hash mismatch");
-  }
-
-  #alarm({ proposeAlarm }: LeaderChecks, id: bigint, message: string): void {
-    this.#parts.log.error(message, { "remote-peer-id": formatId(id) });
-    const request = { action: AlarmAction.ACTIVATE, memberID: id, alarm: AlarmType.Corrupt };
-    proposeAlarm(AlarmRequest.encode(request).finish());
+    const leader = {
+      "leader-id": formatId(this.#parts.memberId),
+      "leader-revision": own.revision,
+      "leader-compact-revision": own.compactRevision,
+      "leader-hash": own.hash,
+    };
+    if (right === undefined) {
+      const message = "Detected compaction hash mismatch but cannot identify the corrupted members";
+      this.#parts.log.error(`${message}, so intentionally set the memberID as 0`, leader);
+      raiseAlarm(checks, 0n);
+    }
+    for (const [hash, ids] of members) {
+      if (ids === right) continue;
+      if (right !== undefined) for (const id of ids) raiseAlarm(checks, id);
+      this.#parts.log.error("Detected compaction hash mismatch", {
+        ...leader,
+        "peer-hash": hash,
+        "peer-ids": ids.map(formatId).join(","),
+        "quorum-exist": right !== undefined,
+      });
+    }
   }
 
   #peerHashes(revision: number): Promise<PeerHash[]> {
@@ -178,6 +242,11 @@ export class CorruptionCheck {
     }
     return undefined;
   }
+}
+
+function raiseAlarm({ proposeAlarm }: LeaderChecks, id: bigint): void {
+  const request = { action: AlarmAction.ACTIVATE, memberID: id, alarm: AlarmType.Corrupt };
+  proposeAlarm(AlarmRequest.encode(request).finish());
 }
 
 /** Hashes this member's own data, in slices. @throws {EtcdError} `compacted`, `futureRevision`. */

@@ -90,7 +90,12 @@ export class TestCluster {
   static async found(commands: readonly (string | undefined)[], flags: Flags = []): Promise<TestCluster> {
     const cluster = new TestCluster(flags);
     for (const position of commands.keys()) await cluster.#newMember(`m${position + 1}`);
-    await Promise.all(cluster.members.map((member, position) => cluster.start(member, commands[position])));
+    try {
+      await Promise.all(cluster.members.map((member, position) => cluster.start(member, commands[position])));
+    } catch (error) {
+      await cluster.close();
+      throw error;
+    }
     return cluster;
   }
 
