@@ -44,7 +44,7 @@ const allowed = {
   ],
   http: ["base", "platform", "wire", "grpc", "alarm", "membership", "server"],
   client: ["base", "platform", "wire", "http2", "grpc"],
-  discovery: ["base", "platform", "wire", "membership", "client"],
+  discovery: ["base", "platform", "wire", "membership", "peer", "client"],
   proxy: ["base", "platform", "wire", "http2", "grpc", "client", "discovery", "http"],
   cli: [
     "base",

@@ -15,6 +15,7 @@ import { methods } from "../client/methods.ts";
 import { Watcher } from "../client/watcher.ts";
 import { formatUrlsMap, type NamedUrls, parseUrlsMap } from "../membership/peer-urls.ts";
 import type { Logger } from "../platform/logger.ts";
+import { DiscoveryError } from "./discovery-error.ts";
 
 const REGISTRY = "/_etcd/registry";
 /** The pause between attempts doubles up to 2^8 seconds; etcd goes on for ever, too. */
@@ -27,15 +28,6 @@ export interface RegistryOptions extends Omit<ClientOptions, "log"> {
   readonly token: string;
   /** `--discovery-request-timeout`. */
   readonly requestTimeoutMs: number;
-}
-
-/** The cluster cannot be founded with this registry; trying again changes nothing. */
-export class DiscoveryError extends Error {
-  override readonly name = "DiscoveryError";
-
-  constructor(cause: unknown) {
-    super(`failed to join discovery cluster (${cause instanceof Error ? cause.message : String(cause)})`, { cause });
-  }
 }
 
 interface Registered {

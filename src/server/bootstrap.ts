@@ -150,7 +150,8 @@ async function lookUpMembers(config: MemberConfig): Promise<MemberConfig> {
 async function register(config: MemberConfig, log: Logger): Promise<MemberConfig> {
   const { discovery } = config;
   if (discovery?.kind !== "registry") return config;
-  log.info("Bootstrapping cluster using v3 discovery.");
+  if (discovery.version === 2) log.warn("V2 discovery is deprecated!");
+  else log.info("Bootstrapping cluster using v3 discovery.");
   const { memberId } = initialCluster(config);
   const founders = await discovery.join(memberId, ownMember(config));
   refuseDuplicates(founders, "discovery");

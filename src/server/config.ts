@@ -23,6 +23,8 @@ export type Discovery =
    */
   | {
       readonly kind: "registry";
+      /** Of the service. */
+      readonly version: 2 | 3;
       readonly join: (memberId: bigint, own: NamedUrls) => Promise<readonly NamedUrls[]>;
     };
 
@@ -76,7 +78,7 @@ export interface MemberConfig {
   readonly advertiseClientUrls: readonly string[];
   /** `--initial-cluster`, used only while the data directory is new. With {@link discovery} this member alone. */
   readonly initialCluster: readonly NamedUrls[];
-  /** `--discovery-srv`, `--discovery-endpoints`. */
+  /** `--discovery-srv`, `--discovery-endpoints`, `--discovery`. */
   readonly discovery?: Discovery | undefined;
   /** `--initial-cluster-state`. */
   readonly initialClusterState: "new" | "existing";

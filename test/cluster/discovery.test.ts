@@ -1,10 +1,11 @@
 /** Members of ours that are not told who founds the cluster with them. */
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { bytes, get, put, withClient } from "../support/client.ts";
 import { methods } from "../../src/client/methods.ts";
 import { CertificateAuthority, certificatesMissing } from "../support/certificates.ts";
 import { Discovered, mayServeDns, namesAt, zoneOfThree } from "../support/discovery.ts";
 import { freePorts, program, runBeside, ServerProcess } from "../support/process.ts";
+import { V2Service } from "../support/v2-service.ts";
 
 let found: Discovered;
 beforeEach(() => {
@@ -179,4 +180,46 @@ test.skipIf(!mayServeDns())("a member named by its host joins a cluster that kno
   found.members.push(two);
   expect(await two.becomesReady()).toBe(true);
   await withClient(two.endpoint, (client) => client.call(methods.range, { key: bytes("k") }, { timeoutMs: 60_000 }));
+});
+
+describe("a v2 service", () => {
+  let service: V2Service;
+  beforeEach(async () => {
+    service = await V2Service.start();
+    service.set("/token/_config/size", "2");
+  });
+  afterEach(() => service.close());
+
+  test("members that register there found a cluster, and later ones are refused", async () => {
+    const [m1] = await Promise.all(["m1", "m2"].map((name) => found.registerAtV2(name, `${service.url}/token`)));
+    await allReady();
+    expect(await namesAt(m1.endpoint)).toEqual(["m1", "m2"]);
+    const late = await found.registerAtV2("m3", `${service.url}/token`);
+    expect(await late.exit()).toBe(1);
+    expect(late.lines.join("\n")).toContain("failed to join discovery cluster (discovery: cluster is full)");
+  });
+
+  test("it is asked through a proxy, tried again when it fails, and followed to where it went", async () => {
+    const refused = new Set<string>();
+    service.interrupt = ({ url = "" }, response) => {
+      const [path] = url.split("?");
+      if (path.endsWith("/size") && !refused.has(path)) {
+        refused.add(path);
+        response.writeHead(503).end();
+        return true;
+      }
+      if (!path.includes("/moved")) return false;
+      response.writeHead(307, { Location: url.replace("/moved", "/token") }).end();
+      return true;
+    };
+    service.set("/token/_config/size", "1");
+    const proxy = `--discovery-proxy=${service.url.replace("http://", "")}`;
+    // The service itself is nowhere: only the proxy is.
+    await found.registerAtV2("m1", "http://discovery.invalid/moved", undefined, [proxy]);
+    await allReady();
+    expect(service.targets[0]).toBe(
+      "GET http://discovery.invalid/moved/_config/size?quorum=false&recursive=false&sorted=false",
+    );
+    expect(found.members[0].lines.join("\n")).toContain("retry connecting to discovery service");
+  });
 });

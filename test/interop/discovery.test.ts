@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { get, put, withClient } from "../support/client.ts";
 import { Discovered, mayServeDns, namesAt, zoneOfThree } from "../support/discovery.ts";
 import { program, runBeside } from "../support/process.ts";
+import { V2Service } from "../support/v2-service.ts";
 import { goEtcd, theGoEtcd, titleFor } from "./go-etcd.ts";
 
 describe.skipIf(goEtcd("3.6") === undefined)(titleFor("3.6", "discovery"), () => {
@@ -45,6 +46,61 @@ describe.skipIf(goEtcd("3.6") === undefined)(titleFor("3.6", "discovery"), () =>
     for (const tool of [etcdctl, program("etcdctl")]) {
       const answer = await runBeside(found.withDns(tool), ["--discovery-srv=quorate.test", "get", "k"]);
       expect(answer).toMatchObject({ code: 0, stdout: "k\nfound\n" });
+    }
+  });
+
+  test("both kinds found a cluster by a v2 service", async () => {
+    const { etcd } = theGoEtcd("3.6");
+    const service = await V2Service.start();
+    try {
+      service.set("/token/_config/size", "3");
+      await found.registerAtV2("m1", `${service.url}/token`);
+      await found.registerAtV2("m2", `${service.url}/token`, etcd);
+      await found.registerAtV2("m3", `${service.url}/token`);
+      await serveTogether();
+    } finally {
+      await service.close();
+    }
+  });
+
+  test("what a v2 service refuses, both report in the same words", async () => {
+    const { etcd } = theGoEtcd("3.6");
+    const service = await V2Service.start();
+    try {
+      service.set("/full/_config/size", "1");
+      service.set("/full/abc", "other=http://127.0.0.1:1");
+      service.set("/odd/_config/size", "three");
+      service.set("/names/_config/size", "2");
+      service.set("/names/abc", "m=http://127.0.0.1:1");
+      service.set("/urls/_config/size", "2");
+      service.set("/urls/abc", "other=nonsense");
+      const said = async (command: string | undefined, token: string): Promise<string[]> => {
+        // The order of events, not their time, decides; Go panics nowhere here, and ends with 1 as ours does.
+        const folder = `m-${token}-${command === undefined ? "ours" : "go"}`;
+        const member = await found.registerAtV2(folder, `${service.url}/${token}`, command, ["--name=m"]);
+        expect(await member.ends()).toBe(1);
+        const lines = member.lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+        return lines
+          .filter(({ msg }) => /discovery token|duplicated name|has been registered|cURL/.test(String(msg)))
+          .map(({ level, msg, error }) => `${String(level)} ${String(msg)} ${String(error)}`.replace(/\[\d+\]/, "[n]"));
+      };
+      for (const token of ["full", "odd", "unknown", "names", "urls"]) {
+        const go = await said(etcd, token);
+        expect(go.length).toBeGreaterThan(0);
+        // A second registration under one name would wait for the first of Go's.
+        if (token === "names" || token === "urls") continue;
+        expect(await said(undefined, token)).toEqual(go);
+      }
+      service.set("/names2/_config/size", "2");
+      service.set("/names2/abc", "m=http://127.0.0.1:1");
+      expect((await said(undefined, "names2")).join()).toContain(
+        "member with duplicated name has already been registered",
+      );
+      service.set("/urls2/_config/size", "2");
+      service.set("/urls2/abc", "other=nonsense");
+      expect((await said(undefined, "urls2")).join()).toContain("(discovery: invalid URL)");
+    } finally {
+      await service.close();
     }
   });
 });

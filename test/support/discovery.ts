@@ -36,6 +36,23 @@ export class Discovered {
     return member;
   }
 
+  /** The same at a v2 service: `url` names the token. */
+  async registerAtV2(
+    name: string,
+    url: string,
+    command?: string,
+    more: readonly string[] = [],
+  ): Promise<ServerProcess> {
+    const member = await ServerProcess.launch({
+      dataDir: join(this.folder, name),
+      args: [`--name=${name}`, ...more],
+      founding: [`--discovery=${url}`],
+      ...(command === undefined ? {} : { command }),
+    });
+    this.members.push(member);
+    return member;
+  }
+
   /** Serves a zone at an address that a resolv.conf can name, which has no ports. */
   async openDns(zone: Zone): Promise<void> {
     const host = `127.53.${1 + Math.floor(Math.random() * 254)}.${1 + Math.floor(Math.random() * 254)}`;

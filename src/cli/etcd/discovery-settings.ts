@@ -2,6 +2,7 @@
 import type { ClientSecurity } from "../../client/channel.ts";
 import { membersBySrv } from "../../discovery/dns-srv.ts";
 import { joinByRegistry } from "../../discovery/registry.ts";
+import { joinByV2Registry } from "../../discovery/v2-registry.ts";
 import { parseUrlsMap } from "../../membership/peer-urls.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { MemberConfig } from "../../server/config.ts";
@@ -26,6 +27,12 @@ export function discoveryOf(
     const peerServerName = values["peer-trusted-ca-file"] === "" ? domain : undefined;
     return { discovery: { kind: "lookup", members }, peerServerName };
   }
+  if (values.discovery !== "") {
+    const v2 = { platform, url: values.discovery, proxy: values["discovery-proxy"] };
+    return {
+      discovery: { kind: "registry", version: 2, join: (memberId, own) => joinByV2Registry(v2, memberId, own) },
+    };
+  }
   const endpoints = values["discovery-endpoints"];
   if (endpoints.length === 0) {
     const members = () => Promise.resolve().then(() => parseUrlsMap(values["initial-cluster"]));
@@ -47,7 +54,9 @@ export function discoveryOf(
     security: securityOf(values),
     credentials: credentialsOf(values),
   };
-  return { discovery: { kind: "registry", join: (memberId, own) => joinByRegistry(options, memberId, own) } };
+  return {
+    discovery: { kind: "registry", version: 3, join: (memberId, own) => joinByRegistry(options, memberId, own) },
+  };
 }
 
 /** What the flags ask for; undefined when they ask for nothing, and the endpoints alone decide. */

@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { redactArguments } from "../../base/redact.ts";
 import type { Failpoints } from "../../base/failpoints.ts";
-import { DiscoveryError } from "../../discovery/registry.ts";
+import { DiscoveryError } from "../../discovery/discovery-error.ts";
+import { DuplicateIdError, DuplicateNameError } from "../../discovery/v2-registry.ts";
 import { DiskError } from "../../platform/disk.ts";
 import type { Logger } from "../../platform/logger.ts";
 import { createNodePlatform, createStderrLogger, failpointsOfProcess } from "../../platform/node/index.ts";
@@ -68,8 +69,24 @@ function reportFailedStart(log: Logger, { values }: Settings, error: Error): voi
     log.fatal("discovery failed", { error, ...adviceFor(error) });
     return;
   }
-  const token = values["discovery-token"];
-  log.warn("failed to bootstrap; discovery token was already used", { "discovery-token": token, error });
+  const { cause } = error;
+  const token = { "discovery-token": values.discovery };
+  if (cause instanceof DuplicateIdError) {
+    log.warn("member has been registered with discovery service", { name: values.name, ...token, error: cause });
+    log.warn("but could not find valid cluster configuration", { "data-dir": values["data-dir"] });
+    log.warn("check data dir if previous bootstrap succeeded");
+    log.warn("or use a new discovery token if previous bootstrap failed");
+    return;
+  }
+  if (cause instanceof DuplicateNameError) {
+    log.warn("member with duplicated name has already been registered", { ...token, error: cause });
+    log.warn("cURL the discovery token URL for details");
+  } else {
+    log.warn("failed to bootstrap; discovery token was already used", {
+      "discovery-token": values.discovery || values["discovery-token"],
+      error,
+    });
+  }
   log.warn("do not reuse discovery token; generate a new one to bootstrap a cluster");
 }
 

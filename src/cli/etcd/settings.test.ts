@@ -139,8 +139,12 @@ test.each([
   expect(() => resolve(args)).toThrow(message);
 });
 
-test.each([["--discovery=http://d.example.com/t"]])("%s is refused because this version does not act on it", (flag) => {
-  expect(() => resolve([flag])).toThrow(/cannot be used/);
+test("a proxy for a v2 discovery service under TLS is refused because this version does not act on it", () => {
+  const proxy = "--discovery-proxy=http://proxy.example.com";
+  expect(() => resolve(["--discovery=https://d.example.com/t", proxy])).toThrow(/cannot be used/);
+  expect(resolve(["--discovery=http://d.example.com/t", proxy]).member.initialClusterToken).toBe(
+    "http://d.example.com/t",
+  );
 });
 
 test("a variable sets what no flag set, and is logged", () => {

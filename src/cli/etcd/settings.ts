@@ -111,7 +111,7 @@ function toMemberConfig(values: FlagValues, gates: GateValues): MemberConfig {
     advertiseClientUrls: values["advertise-client-urls"],
     initialCluster: foundersOf(values),
     initialClusterState: values["initial-cluster-state"],
-    initialClusterToken: values["discovery-token"] || values["initial-cluster-token"],
+    initialClusterToken: values.discovery || values["discovery-token"] || values["initial-cluster-token"],
     strictReconfigCheck: values["strict-reconfig-check"],
     maxLearners: values["max-learners"],
     forceNewCluster: values["force-new-cluster"],
@@ -140,7 +140,7 @@ function toMemberConfig(values: FlagValues, gates: GateValues): MemberConfig {
  */
 function foundersOf(values: FlagValues): NamedUrls[] {
   if (values["discovery-srv"] !== "") return [];
-  if (values["discovery-endpoints"].length > 0) {
+  if (values.discovery !== "" || values["discovery-endpoints"].length > 0) {
     return [{ name: values.name, peerUrls: values["initial-advertise-peer-urls"] }];
   }
   try {

@@ -10,10 +10,13 @@ import { BodyReader, responseFraming } from "./body.ts";
 import { encodeHead, HeadReader, HttpSyntaxError, type ResponseHead } from "./head.ts";
 
 export interface HttpRequest {
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "PUT";
   /** Scheme, host and port of a peer. */
   readonly base: URL;
+  /** With query; for a proxy, which is `base` then, the whole URL. */
   readonly path: string;
+  /** Default: that of `base`. */
+  readonly host?: string | undefined;
   /** Besides Host, User-Agent and those that `body` needs. */
   readonly fields: readonly (readonly [string, string])[];
   /** Sent with its length. */
@@ -133,8 +136,8 @@ export class HttpExchange {
   }
 
   #requestBytes(): Uint8Array {
-    const { method, base, path, fields, body, streamsBody } = this.#request;
-    const all: (readonly [string, string])[] = [["Host", base.host], ["User-Agent", "quorate"], ...fields];
+    const { method, base, path, host = base.host, fields, body, streamsBody } = this.#request;
+    const all: (readonly [string, string])[] = [["Host", host], ["User-Agent", "quorate"], ...fields];
     if (streamsBody === true) all.push(["Transfer-Encoding", "chunked"]);
     else if (body !== undefined || method === "POST") all.push(["Content-Length", String(body?.length ?? 0)]);
     const head = encodeHead(`${method} ${path} HTTP/1.1`, all);

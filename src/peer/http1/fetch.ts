@@ -10,7 +10,8 @@ export interface HttpResponse {
 }
 
 export interface FetchLimits {
-  readonly timeoutMs: number;
+  /** Undefined: as long as the connection lives. */
+  readonly timeoutMs: number | undefined;
   readonly bodyBytesMax: number;
 }
 
@@ -38,6 +39,6 @@ export function fetchWhole(dialer: HttpDialer, request: HttpRequest, limits: Fet
       },
       failed: reject,
     });
-    exchange.expireIn(limits.timeoutMs, "context deadline exceeded");
+    if (limits.timeoutMs !== undefined) exchange.expireIn(limits.timeoutMs, "context deadline exceeded");
   });
 }
