@@ -75,6 +75,7 @@ export class GrpcServer {
   #draining: Promise<void> | undefined = undefined;
   #drained: (() => void) | undefined = undefined;
   #closed = false;
+  #holdsWindows = false;
 
   constructor(options: GrpcServerOptions) {
     const limits: Http2Limits = { ...defaultLimits, ...options.limits };
@@ -175,8 +176,15 @@ export class GrpcServer {
     }
     const served = new ServerConnection(connection, this.#shared);
     this.#connections.add(served);
+    if (this.#holdsWindows) served.session.holdWindow(true);
     this.#checking ??= this.#shared.clock.setTicker(() => this.#check(), checkPeriodMs);
     served.session.start(firstBytes);
+  }
+
+  /** While true no client may send more than its connection's window; whoever takes the requests has enough of them. */
+  holdWindows(holds: boolean): void {
+    this.#holdsWindows = holds;
+    for (const { session } of this.#connections) session.holdWindow(holds);
   }
 
   /**

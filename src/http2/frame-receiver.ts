@@ -36,6 +36,7 @@ export class FrameReceiver implements FrameSink {
   #blockSelfDependent = false;
   /** Of the connection's window, not yet given back. */
   #receivedBytes = 0;
+  #holdsWindow = false;
 
   constructor(session: Http2Session, owner: SessionOwner, limits: Http2Limits, isServer: boolean) {
     this.#session = session;
@@ -141,16 +142,28 @@ export class FrameReceiver implements FrameSink {
     if (endStream) session.closeWhenDone(stream);
   }
 
+  /**
+   * True: what the peer may send is not made more until this is false again, or its window is used up. Whoever takes the
+   * data has no room for it.
+   */
+  set holdsWindow(holds: boolean) {
+    this.#holdsWindow = holds;
+    if (!holds) this.#giveBack();
+  }
+
   /** The connection window is given back as data arrives: a slow handler holds up its own stream only. */
   #receiveOnConnection(size: number): void {
     this.#receivedBytes += size;
     if (this.#receivedBytes > this.#limits.connectionWindow) {
       throw new ConnectionError(ErrorCode.flowControlError, "connection window exceeded");
     }
-    if (this.#receivedBytes >= this.#limits.connectionWindow / 4) {
-      this.#session.control.windowUpdate(0, this.#receivedBytes);
-      this.#receivedBytes = 0;
-    }
+    this.#giveBack();
+  }
+
+  #giveBack(): void {
+    if (this.#receivedBytes < this.#limits.connectionWindow / 4 || this.#holdsWindow || this.closing) return;
+    this.#session.control.windowUpdate(0, this.#receivedBytes);
+    this.#receivedBytes = 0;
   }
 
   /** For a stream that is not open: the end of the connection when it never was. */

@@ -463,3 +463,22 @@ test("pings that come too soon end with too_many_pings; answers in between forgi
     expect(goAwayCode(await patient.say(frame(ping, 0, 0, eight)))).toBeUndefined();
   }
 });
+
+test("a window that is held is given back when it is released", async () => {
+  const peer = new RawPeer();
+  const ofConnection = (frames: readonly { type: number; id: number }[]): number =>
+    frames.filter(({ type, id }) => type === windowUpdate && id === 0).length;
+  const part = new Uint8Array(16_384);
+  const parts = (id: number): Uint8Array[] => [
+    peer.headers(id),
+    ...Array.from({ length: 200 }, () => frame(data, 0, id, part)),
+  ];
+  await peer.open();
+  expect(ofConnection(await peer.say(...parts(1), ...parts(3)))).toBe(1);
+  peer.server.holdWindows(true);
+  expect(ofConnection(await peer.say(...parts(5), ...parts(7)))).toBe(0);
+  expect((await peer.say(frame(ping, 0, 0, eight))).map(({ type }) => type)).toContain(ping);
+  peer.server.holdWindows(false);
+  await peer.clock.settle();
+  expect(ofConnection(peer.heard())).toBe(1);
+});

@@ -106,6 +106,11 @@ export class Http2Session {
     if (firstBytes.length > 0) this.receive(firstBytes);
   }
 
+  /** While true the peer may send what its window holds, and no more. */
+  holdWindow(holds: boolean): void {
+    this.#receiver.holdsWindow = holds;
+  }
+
   get streamCount(): number {
     return this.streams.open.count;
   }

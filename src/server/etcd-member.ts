@@ -61,6 +61,10 @@ import type { SnapMetrics } from "../storage/snap/snap-metrics.ts";
 const APPLY_GAP_MAX = 5_000;
 /** Requests that wait for an entry which their token names; a token may name any. */
 const APPLIED_WAITERS_MAX = 1_000;
+/** So many bytes of proposals that raft has no room for slow clients down. */
+const CONGESTED_BYTES = 8 << 20;
+/** Proposals that wait for others to be applied are looked at again after so long. */
+const ROOM_RETRY_MS = 2;
 /** How long a stop waits for proposals that are in the log already. */
 const DRAIN_MS_MAX = 5_000;
 /** Time in which answers about its own removal leave a member, before it stops. */
@@ -83,6 +87,7 @@ export class EtcdMember implements Member {
   readonly raft: RaftState;
   readonly walMetrics: WalMetrics;
   onFatal: FatalCallback | undefined = undefined;
+  onCongested: Member["onCongested"] = undefined;
   onReloaded: Member["onReloaded"] = undefined;
   onRemoved: (() => void) | undefined = undefined;
 
@@ -91,6 +96,7 @@ export class EtcdMember implements Member {
   readonly #node: RawNode;
   readonly #ids: RequestIds;
   readonly #proposals: Proposals;
+  #isCongested = false;
   readonly #reads: ReadIndex;
   readonly #loop: RaftLoop;
   readonly #heartbeats: HeartbeatWatch;
@@ -144,7 +150,14 @@ export class EtcdMember implements Member {
     });
     this.#node = node;
     const timeoutMs = this.requestTimeoutMs;
-    this.#proposals = new Proposals({ ids, node, timeoutMs, requestBytesMax: config.maxRequestBytes });
+    this.#proposals = new Proposals({
+      ids,
+      node,
+      timeoutMs,
+      requestBytesMax: config.maxRequestBytes,
+      room: () => this.backend.room,
+      onceRoom: () => this.#flushOnceRoom(),
+    });
     this.#reads = new ReadIndex({ ids, log, timeoutMs, ask: (context) => node.readIndex(context) });
     this.#applier = new EntryApplier({
       ...state,
@@ -347,7 +360,7 @@ export class EtcdMember implements Member {
 
   propose(kind: RequestKind, request: Uint8Array, callback: ProposalCallback, caller?: Caller): void {
     if (this.#state === "stopping") return callback(new EtcdError("stopped"), undefined);
-    if (this.#node.committed > this.#applier.appliedIndex + APPLY_GAP_MAX || this.backend.overloaded) {
+    if (this.#node.committed > this.#applier.appliedIndex + APPLY_GAP_MAX) {
       return callback(new EtcdError("tooManyRequests"), undefined);
     }
     this.#submit(kind, request, callback, caller);
@@ -362,6 +375,18 @@ export class EtcdMember implements Member {
       return callback(error, undefined);
     }
     this.#loop.schedule();
+  }
+
+  /** Looks again when the database has caught up, or, when raft alone had no room, in a while. */
+  #flushOnceRoom(): void {
+    const { clock } = this.platform;
+    const again = (): void => {
+      this.#proposals.roomMayBeThere();
+      this.#loop.schedule();
+    };
+    if (this.backend.room > 0) clock.setTimer(again, ROOM_RETRY_MS);
+    // A backend that fails ends the member.
+    else this.backend.drained().then(again, again);
   }
 
   readIndex(callback: ReadCallback): void {
@@ -483,9 +508,17 @@ export class EtcdMember implements Member {
     return peers.countConnectedSince(members, sinceMs) > Math.floor(members.length / 2);
   }
 
+  #slowClients(): void {
+    const isCongested = this.#proposals.queuedBytes > (this.#isCongested ? 0 : CONGESTED_BYTES);
+    if (isCongested === this.#isCongested) return;
+    this.#isCongested = isCongested;
+    this.onCongested?.(isCongested);
+  }
+
   #beforeReady(nowMs: number): void {
     this.#campaignIfAlone();
     this.#proposals.flush();
+    this.#slowClients();
     this.#reads.start(nowMs);
   }
 

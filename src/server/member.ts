@@ -168,6 +168,8 @@ export interface Member {
   /** Puts the endpoints for other members on the peer port. Once. */
   registerPeerEndpoints(server: PeerServer): void;
 
+  /** More writes wait than the disk takes, or no longer: clients should send less, or as they like. */
+  onCongested: ((isCongested: boolean) => void) | undefined;
   /**
    * Set by the watch hub: the store was reloaded from a snapshot, with changes that nobody was told of. `revision` is
    * the one that the store had before.

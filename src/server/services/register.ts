@@ -40,6 +40,7 @@ export function registerServices(server: GrpcServer, member: Member, options: Se
   const context = new ServiceContext(member);
   const hub = new WatchHub(member.store);
   member.store.onCommit = (main, changes) => hub.onCommit(main, changes);
+  member.onCongested = (isCongested) => server.holdWindows(isCongested);
   member.onReloaded = (revision) => hub.resync(revision);
   driveInTurns(hub, member);
   const guard = new LeaderGuard(member);

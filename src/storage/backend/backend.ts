@@ -262,6 +262,11 @@ export class Backend implements BackendReader {
     return bytes;
   }
 
+  /** Bytes that may be written before it is overloaded; below 0 when it is by more. */
+  get room(): number {
+    return this.#bufferBytesMax - this.bufferedBytes;
+  }
+
   /** The disk does not follow: stop accepting proposals until `drained`. */
   get overloaded(): boolean {
     return this.bufferedBytes >= this.#bufferBytesMax;
