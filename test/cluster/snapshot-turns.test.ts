@@ -25,6 +25,9 @@ test("the index of a received snapshot is built in many turns; meanwhile the old
   await cluster.run(cluster.start(behind));
 
   const seen = new Map<number, number>();
+  // Of etcd_server_snapshot_apply_in_progress_total.
+  const gauge = (): number => behind.member.counters.snapshotsInstalling;
+  const gauges = { before: new Set<number>(), meanwhile: new Set<number>() };
   // In every turn of its loop, before what the turn is for.
   const { clock } = behind.platform;
   const nextTurn = clock.nextTurn.bind(clock);
@@ -34,10 +37,13 @@ test("the index of a received snapshot is built in many turns; meanwhile the old
         const { keyCount: keys } = behind.member.store;
         seen.set(keys, (seen.get(keys) ?? 0) + 1);
       }
+      if (!behind.said('"applying snapshot"')) gauges.before.add(gauge());
+      else if (!behind.said('"applied snapshot"')) gauges.meanwhile.add(gauge());
       callback();
     });
   await cluster.scheduler.runUntil(() => behind.said('"applied snapshot"'));
   await cluster.scheduler.runFor(200);
+  expect([gauges, gauge()]).toEqual([{ before: new Set([0]), meanwhile: new Set([1]) }, 0]);
   // Two states and nothing between them.
   expect([...seen.keys()]).toEqual([1, leader.member.store.keyCount]);
   // At least a turn for each 2,000 rows, and some for the order of the keys.
