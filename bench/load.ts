@@ -1,6 +1,7 @@
 /**
  * The load generator, a process of its own: closed loops on raw HTTP/2 streams. One job comes as JSON in the first
- * argument, its result goes as JSON to standard output.
+ * argument, its result goes as JSON to standard output, in the last line; `measuring` and `measured` stand before it when
+ * measuring begins and ends.
  */
 import { Latencies } from "./latencies.ts";
 import { clock, RawClient } from "./raw-client.ts";
@@ -25,6 +26,7 @@ export interface Job {
   readonly streams: number;
   readonly connections: number;
   readonly seconds: number;
+  readonly warmUpSeconds?: number | undefined;
   /** Keys that exist (or are to be made by `load`). */
   readonly keys: number;
   /** Pairs of a `list`. */
@@ -42,8 +44,8 @@ export interface Result {
   readonly max: number;
 }
 
-/** Time before measuring begins. */
-const warmUpSeconds = 0.5;
+/** Time before measuring begins, if the job says nothing. */
+const defaultWarmUpSeconds = 0.5;
 /** Different requests made beforehand, spread over all keys; enough not to favour a cache. */
 const poolMax = 100_000;
 
@@ -74,14 +76,16 @@ class Loops {
     }
   }
 
-  async run(seconds: number): Promise<void> {
+  async run({ seconds, warmUpSeconds = defaultWarmUpSeconds }: Job): Promise<void> {
     await sleep(warmUpSeconds);
+    process.stdout.write("measuring\n");
     this.#isMeasuring = true;
     this.#measuredSince = clock.monotonic();
     await sleep(seconds);
     this.#isMeasuring = false;
     this.#measuredMs = clock.monotonic() - this.#measuredSince;
     this.#isOver = true;
+    process.stdout.write("measured\n");
   }
 
   result(factor = 1): Result {
@@ -119,7 +123,7 @@ async function unary(job: Job, path: string, bodies: readonly Uint8Array[]): Pro
   loops.start(job.streams, (slot, done) =>
     clients[slot % clients.length].unary(path, bodies[random(bodies.length)], done),
   );
-  await loops.run(job.seconds);
+  await loops.run(job);
   return loops.result();
 }
 
@@ -163,7 +167,7 @@ async function txn(job: Job): Promise<Result> {
     };
     clients[slot % clients.length].unary(kv("Txn"), requests.guardedPut(own.key, own.revision), answered, true);
   });
-  await loops.run(job.seconds);
+  await loops.run(job);
   return loops.result();
 }
 
@@ -192,7 +196,7 @@ async function watch(job: Job): Promise<Result> {
     settle = done;
     putter.unary(kv("Put"), body, () => undefined);
   });
-  await loops.run(job.seconds);
+  await loops.run(job);
   return loops.result(job.streams);
 }
 
@@ -217,7 +221,7 @@ async function keepAlive(job: Job): Promise<Result> {
     answered[slot] = done;
     streams[slot].sendMessage(bodies[slot], false);
   });
-  await loops.run(job.seconds);
+  await loops.run(job);
   return loops.result();
 }
 
@@ -268,7 +272,7 @@ async function rangeUnderWrites(job: Job): Promise<Result> {
   reads.start(4, (slot, done) =>
     clients[slot % clients.length].unary(kv("Range"), ranges[random(ranges.length)], done),
   );
-  await reads.run(job.seconds);
+  await reads.run(job);
   return reads.result();
 }
 

@@ -4,6 +4,7 @@
  *
  *     npm run bench -- [--quick] [--seconds N] [--rounds N] [--only put,range,...] [--streams 1,100] [--capacity KEYS]
  *                      [--go PATH] [--folder DIR] [--json FILE] [--contender ours|go] [--connections N|each] [--split] [--tls]
+ *                      [--warm-up SECONDS]
  *                      [--members N] [--heartbeats KEYS]
  *     npm run bench -- --growth [--key-counts 10000,100000,1000000] [--watcher-counts 10,1000,10000] [--member-counts 1,3,5]
  *
@@ -28,6 +29,7 @@ const { values: options } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
     seconds: { type: "string" },
+    "warm-up": { type: "string" },
     rounds: { type: "string" },
     only: { type: "string" },
     streams: { type: "string", default: "1,10,100,1000" },
@@ -100,14 +102,24 @@ function contenders(): Contender[] {
   return options.contender === "go" ? [go] : [ours, go];
 }
 
-/** Runs one job in a process of its own. */
-function drive(job: Job): Promise<Result> {
+/**
+ * Runs one job in a process of its own.
+ *
+ * @param atEdge - called when the measured time begins, and when it ends.
+ */
+function drive(job: Job, atEdge?: () => void): Promise<Result> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [new URL("load.mjs", import.meta.url).pathname, JSON.stringify(job)], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     let output = "";
-    child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
+    child.stdout.on("data", (chunk: Buffer) => {
+      output += chunk.toString();
+      for (const edge of output.match(/^measur(?:ing|ed)\n/gm) ?? []) {
+        output = output.slice(edge.length);
+        atEdge?.();
+      }
+    });
     child.on("close", (code) => {
       if (code === 0) resolve(JSON.parse(output) as Result);
       else reject(new Error(`the load generator ended with ${code} on ${JSON.stringify(job)}`));
@@ -130,7 +142,7 @@ async function measure(
     console.log("  slow-sync left out: strace is not here or may not trace");
     return undefined;
   }
-  const cpuBefore = server.cpuSeconds();
+  const cpuAtEdges: number[] = [];
   const job: Job = {
     operation: scenario.operation,
     ports: server.ports,
@@ -138,15 +150,14 @@ async function measure(
     connections: options.connections === "each" ? streams : Math.min(Number(options.connections), streams),
     caFile: tls?.cert,
     seconds,
+    warmUpSeconds: options["warm-up"] === undefined ? undefined : Number(options["warm-up"]),
     keys,
     ...(scenario.limit === undefined ? {} : { limit: scenario.limit }),
   };
-  const result = await drive(job);
-  const cpu = server.cpuSeconds() - cpuBefore;
+  const result = await drive(job, () => cpuAtEdges.push(server.cpuSeconds()));
   delayed?.stop();
-  // The warm-up cost as much per second as the rest.
-  const share = result.seconds / (result.seconds + 0.5);
-  return { ...result, cpuMicros: (cpu * share * 1e6) / result.count, rss: server.memory().peak };
+  const [atBegin, atEnd] = cpuAtEdges;
+  return { ...result, cpuMicros: ((atEnd - atBegin) * 1e6) / result.count, rss: server.memory().peak };
 }
 
 /** By scenario and streams, as far as the run has come. */

@@ -42,7 +42,7 @@ const allowed = {
     "membership",
     "peer",
   ],
-  http: ["base", "platform", "wire", "grpc", "alarm", "membership", "server"],
+  http: ["base", "platform", "wire", "http2", "grpc", "alarm", "membership", "server"],
   client: ["base", "platform", "wire", "http2", "grpc"],
   discovery: ["base", "platform", "wire", "membership", "peer", "client"],
   proxy: ["base", "platform", "wire", "http2", "grpc", "client", "discovery", "http"],

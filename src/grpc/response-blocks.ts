@@ -10,11 +10,12 @@
  *     stage full     62 grpc-message "", 63 grpc-status 0, 64 content-type
  */
 import { defaultHeaderTableSize } from "../http2/frame.ts";
-import { encodeInteger, encodeString } from "../http2/hpack-encoder.ts";
+import { encodeInteger, encodeString, type HeaderPair } from "../http2/hpack-encoder.ts";
 
 /** HPACK size of the three entries together. */
 const entriesSize = 12 + 16 + 32 + 11 + 1 + 32 + 12 + 32;
 const contentTypeIndex = 31;
+const statusIndex = 8;
 
 const indexedStatus200 = 0x88;
 const addIndexed = 0x40;
@@ -91,13 +92,20 @@ export class ResponseBlocks {
 
   /** The only block of a call that fails before any message. */
   trailersOnly(httpStatus: HttpStatus, subtype: string, code: number, message: string): Uint8Array {
-    const status = httpStatus === 200 ? [indexedStatus200] : literal(8, String(httpStatus), plainIndexed);
+    const status = httpStatus === 200 ? [indexedStatus200] : literal(statusIndex, String(httpStatus), plainIndexed);
     const contentType = subtype === "" ? "application/grpc" : `application/grpc+${subtype}`;
     return this.#prefixed([
       ...status,
       ...literal(contentTypeIndex, contentType, plainIndexed),
       ...statusFields(code, message),
     ]);
+  }
+
+  /** The head of an answer that is not gRPC's. @param fields - names in lower case; values are byte strings. */
+  pageHeaders(status: number, fields: readonly HeaderPair[]): Uint8Array {
+    const block = literal(statusIndex, String(status), plainIndexed);
+    for (const [name, value] of fields) block.push(...literal(name, value, plainIndexed));
+    return this.#prefixed(block);
   }
 
   /** Empties the client's table and sets its new size, then begins again. */

@@ -12,6 +12,7 @@ import type { Connection } from "../platform/network.ts";
 import { Code } from "../wire/errors.ts";
 import type { BidiHandler, HandledListener, MethodStats, ServerStreamHandler, UnaryHandler } from "./calls.ts";
 import type { DeadlineQueue } from "./deadline-queue.ts";
+import type { PageStreams } from "./page-streams.ts";
 import { PingPolicy } from "./ping-policy.ts";
 import { RequestHead, contentSubtype } from "./request-head.ts";
 import { type HttpStatus, ResponseBlocks } from "./response-blocks.ts";
@@ -26,6 +27,14 @@ export type Route =
   | { readonly type: "unary"; readonly stats: MethodStats; readonly handler: UnaryHandler }
   | { readonly type: "server_stream"; readonly stats: MethodStats; readonly handler: ServerStreamHandler }
   | { readonly type: "bidi_stream"; readonly stats: MethodStats; readonly handler: BidiHandler };
+
+/** What a connection is for. */
+export interface ConnectionService {
+  /** Takes the requests that are no gRPC calls; without it they are refused with grpc-go's answer. */
+  readonly pages: PageStreams;
+  /** False: calls go to the pages as well, which have none. */
+  readonly takesCalls: boolean;
+}
 
 /** What the connections of one server share. */
 export interface ServerShared {
@@ -70,15 +79,19 @@ export class ServerConnection implements SessionOwner {
   readonly #shared: ServerShared;
   readonly #pings: PingPolicy;
   readonly #head = new RequestHead();
+  readonly #service: ConnectionService | undefined;
   /** Memory held for requests that have begun to arrive. */
   #partialBytes = 0;
+  /** Memory held for pages: heads, bodies that are not complete, answers that are not sent. */
+  #pageBytes = 0;
   /** Monotonic time of the keepalive ping that waits for its answer; 0 = none. */
   #pingSentMs = 0;
   #drain: "no" | "announced" | "last" = "no";
   #drainTimer: Timer | undefined = undefined;
 
-  constructor(connection: Connection, shared: ServerShared) {
+  constructor(connection: Connection, shared: ServerShared, service: ConnectionService | undefined) {
     this.#shared = shared;
+    this.#service = service;
     this.deadlines = shared.deadlines;
     this.maxReceiveBytes = shared.maxReceiveBytes;
     this.maxSendBytes = shared.maxSendBytes;
@@ -116,7 +129,13 @@ export class ServerConnection implements SessionOwner {
   /** Memory that this client makes us hold: requests that are not complete, answers it does not take, open streams. */
   get heldBytes(): number {
     const { session } = this;
-    return this.#partialBytes + session.queuedBytes + session.output.waitingBytes + session.streamCount * streamBytes;
+    return (
+      this.#partialBytes +
+      this.#pageBytes +
+      session.queuedBytes +
+      session.output.waitingBytes +
+      session.streamCount * streamBytes
+    );
   }
 
   watchDeadline(call: ServerCall): void {
@@ -130,6 +149,10 @@ export class ServerConnection implements SessionOwner {
     head.read(list);
     if (!head.valid) {
       session.rejectStream(id, ErrorCode.protocolError);
+      return;
+    }
+    if (this.#service !== undefined && !(this.#service.takesCalls && head.contentType.includes("application/grpc"))) {
+      this.#openPage(this.#service.pages, id, list, end);
       return;
     }
     const subtype = head.contentType === "application/grpc" ? "" : contentSubtype(head.contentType);
@@ -198,6 +221,36 @@ export class ServerConnection implements SessionOwner {
       }
     }
     if (end) call.onHeaders();
+  }
+
+  #openPage(pages: PageStreams, id: number, list: HeaderList, receivedEnd: boolean): void {
+    const { session, clock } = this;
+    if (this.#pageBytes > this.#shared.limits.refuseAboveQueuedBytes) {
+      session.rejectStream(id, ErrorCode.refusedStream);
+      return;
+    }
+    const { method, path } = this.#head;
+    pages.open({
+      session,
+      id,
+      receivedEnd,
+      method,
+      path,
+      list,
+      clock,
+      held: (change) => this.#pageBytesChanged(change),
+      sendHeaders: (status, fields) => {
+        const block = this.blocks.pageHeaders(status, fields);
+        session.sendHeaders(id, block, 0, block.length, false);
+      },
+    });
+  }
+
+  #pageBytesChanged(change: number): void {
+    this.#pageBytes += change;
+    if (change > 0 && this.#pageBytes > this.#shared.limits.maxQueuedBytes) {
+      this.session.fail(ErrorCode.enhanceYourCalm, "pages hold too much memory");
+    }
   }
 
   #unknownText(path: string): string {

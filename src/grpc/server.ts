@@ -19,7 +19,7 @@ import type {
   UnaryHandler,
 } from "./calls.ts";
 import { DeadlineQueue } from "./deadline-queue.ts";
-import { type Route, ServerConnection, type ServerShared } from "./server-connection.ts";
+import { type ConnectionService, type Route, ServerConnection, type ServerShared } from "./server-connection.ts";
 
 /** Limits and times of a server; every one has etcd's or a stated default. */
 export interface GrpcServerOptions {
@@ -168,13 +168,15 @@ export class GrpcServer {
   /**
    * Serves one connection that speaks HTTP/2; `firstBytes` are what a sniffer already read (borrowed). A server that is
    * draining or closed closes it.
+   *
+   * @param service - what it serves; default: calls alone.
    */
-  handleConnection(connection: Connection, firstBytes?: Uint8Array): void {
+  handleConnection(connection: Connection, firstBytes?: Uint8Array, service?: ConnectionService): void {
     if (this.#closed || this.#draining !== undefined) {
       connection.destroy();
       return;
     }
-    const served = new ServerConnection(connection, this.#shared);
+    const served = new ServerConnection(connection, this.#shared, service);
     this.#connections.add(served);
     if (this.#holdsWindows) served.session.holdWindow(true);
     this.#checking ??= this.#shared.clock.setTicker(() => this.#check(), checkPeriodMs);

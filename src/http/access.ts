@@ -4,7 +4,7 @@
  *
  * @see etcd server/embed/serve.go, `accessController`
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { PageRequest, PageResponse } from "./page.ts";
 import type { TlsIdentity } from "../platform/network.ts";
 import { sendError } from "./responses.ts";
 
@@ -31,8 +31,8 @@ export interface AccessSubject {
 /** Sets the CORS headers and answers what needs no page. @returns true when the request was answered. */
 export function answeredByRules(
   rules: AccessRules,
-  request: IncomingMessage,
-  response: ServerResponse,
+  request: PageRequest,
+  response: PageResponse,
   { tls, path }: AccessSubject,
 ): boolean {
   if (tls === undefined) {

@@ -7,7 +7,8 @@ import { getHeapStatistics } from "node:v8";
 import { formatId } from "../membership/member.ts";
 import type { Member } from "../server/member.ts";
 import { openFileLimit } from "./metrics/runtime-metrics.ts";
-import { onlyGet, type Page } from "./responses.ts";
+import type { Page } from "./page.ts";
+import { onlyGet } from "./responses.ts";
 
 const raftStates = {
   follower: "StateFollower",

@@ -3,9 +3,9 @@
  * `GET /name/count` how often it acted, `PUT /name` sets its terms, `PUT /failpoints` those of several, `DELETE /name`
  * switches it off.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Failpoints, FailpointSyntaxError, isFailpointName } from "../base/failpoints.ts";
-import { type Page, sendError, sendText } from "./responses.ts";
+import type { Page, PageRequest, PageResponse } from "./page.ts";
+import { sendError, sendText } from "./responses.ts";
 
 /** Terms are a line of text. */
 const bodyBytesMax = 64 * 1024;
@@ -29,7 +29,7 @@ export function failpointsPage(failpoints: Failpoints): Page {
   };
 }
 
-function show(failpoints: Failpoints, path: string, response: ServerResponse): void {
+function show(failpoints: Failpoints, path: string, response: PageResponse): void {
   if (path === "") return sendText(response, `${failpoints.list().join("\n")}\n`);
   const asksForCount = path.endsWith("/count");
   const name = asksForCount ? path.slice(0, -"/count".length) : path;
@@ -40,7 +40,7 @@ function show(failpoints: Failpoints, path: string, response: ServerResponse): v
   else sendText(response, `${point.terms}\n`);
 }
 
-function put(failpoints: Failpoints, name: string, request: IncomingMessage, response: ServerResponse): void {
+function put(failpoints: Failpoints, name: string, request: PageRequest, response: PageResponse): void {
   const chunks: Buffer[] = [];
   let size = 0;
   request.on("data", (chunk: Buffer) => {
@@ -62,7 +62,7 @@ function put(failpoints: Failpoints, name: string, request: IncomingMessage, res
   });
 }
 
-function done(response: ServerResponse): void {
+function done(response: PageResponse): void {
   response.writeHead(204);
   response.end();
 }

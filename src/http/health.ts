@@ -3,9 +3,9 @@
  *
  * @see etcd server/etcdserver/api/etcdhttp/health.go
  */
-import type { ServerResponse } from "node:http";
 import type { Logger } from "../platform/logger.ts";
-import { onlyGet, sendError, sendText, type Page } from "./responses.ts";
+import type { Page, PageResponse } from "./page.ts";
+import { onlyGet, sendError, sendText } from "./responses.ts";
 
 /** What the checks ask of the member. */
 export interface HealthSource {
@@ -119,11 +119,11 @@ function checksPage(kind: string, all: readonly string[], context: ChecksContext
   };
 }
 
-function sendPassed(response: ServerResponse, lines: string): void {
+function sendPassed(response: PageResponse, lines: string): void {
   sendText(response, `${lines}ok\n`, { "X-Content-Type-Options": "nosniff" });
 }
 
-function sendFailed(response: ServerResponse, failure: { path: string; lines: string; log: Logger }): void {
+function sendFailed(response: PageResponse, failure: { path: string; lines: string; log: Logger }): void {
   failure.log.error("Health check error", { path: failure.path, reason: failure.lines, "status-code": 503 });
   sendError(response, 503, failure.lines);
 }

@@ -5,7 +5,13 @@ import type { Logger } from "../platform/logger.ts";
 import type { AccessRules } from "./access.ts";
 import { HealthCounters, healthPages, type HealthSource } from "./health.ts";
 import { HttpServer, type Upgrade } from "./server.ts";
+import type { Page } from "./page.ts";
 import { versionPage } from "./version.ts";
+
+const echo: Page = (request, response) => {
+  request.on("data", (chunk) => response.write(chunk));
+  request.on("end", () => response.end());
+};
 
 const quiet: Logger = {
   enabled: () => false,
@@ -60,7 +66,7 @@ async function start({
     headTimeoutMs,
     pages,
     access,
-    prefixes: [["/v3/", (request, response) => request.pipe(response)]],
+    prefixes: [["/v3/", echo]],
     upgrades,
   });
   const listener = createServer((socket) => http.handleSocket(socket));

@@ -7,9 +7,10 @@ import type { Duplex } from "node:stream";
 import { cleanPath } from "../base/clean-path.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { TlsIdentity } from "../platform/network.ts";
-import { answeredByRules, type AccessRules, type AccessSubject } from "./access.ts";
+import { answeredByRules, type AccessRules } from "./access.ts";
 import { HttpConnections } from "./connections.ts";
-import { notFound, redirect, type Page } from "./responses.ts";
+import type { Page, PageRequest, PageResponse } from "./page.ts";
+import { notFound, redirect } from "./responses.ts";
 
 /** etcd's `ReadHeaderTimeout`. */
 const defaultHeadTimeoutMs = 5 * 60_000;
@@ -50,7 +51,7 @@ export class HttpServer {
     this.#connections = new HttpConnections(options.clock, options.headTimeoutMs ?? defaultHeadTimeoutMs);
     this.#server = createServer({ maxHeaderSize: headerBytesMax, keepAliveTimeout: 0 }, (request, response) => {
       this.#connections.began(request, response);
-      this.#route(request, response);
+      this.serve(request, response, this.#identities.get(request.socket));
     });
     if (options.upgrades !== undefined) {
       this.#server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Uint8Array) =>
@@ -66,6 +67,20 @@ export class HttpServer {
     this.#server.emit("connection", socket);
   }
 
+  /** Answers one request, of whatever version of HTTP. @param tls - what the client proved, under TLS. */
+  serve(request: PageRequest, response: PageResponse, tls: TlsIdentity | undefined): void {
+    const { access, pages, prefixes = [] } = this.#options;
+    const url = this.#urlOf(request);
+    if (access !== undefined && answeredByRules(access, request, response, { tls, path: url?.pathname })) return;
+    if (url === undefined) return notFound(response);
+    const path = cleanPath(rawPath(request, url));
+    const page = pages.get(path) ?? prefixes.find(([prefix]) => path.startsWith(prefix))?.[1];
+    if (prefixes.some(([prefix]) => prefix === `${path}/`)) redirect(request, response, `${path}/${url.search}`);
+    else if (path !== rawPath(request, url)) redirect(request, response, path + url.search);
+    else if (page === undefined) notFound(response);
+    else page(request, response, url);
+  }
+
   /** Ends idle connections now and the others after their answer. */
   close(): void {
     this.#connections.close();
@@ -74,19 +89,6 @@ export class HttpServer {
   /** Ends every connection. */
   destroy(): void {
     this.#connections.destroy();
-  }
-
-  #route(request: IncomingMessage, response: ServerResponse): void {
-    const { access, pages, prefixes = [] } = this.#options;
-    const url = this.#urlOf(request);
-    if (access !== undefined && answeredByRules(access, request, response, this.#subject(request, url))) return;
-    if (url === undefined) return notFound(response);
-    const path = cleanPath(rawPath(request, url));
-    const page = pages.get(path) ?? prefixes.find(([prefix]) => path.startsWith(prefix))?.[1];
-    if (prefixes.some(([prefix]) => prefix === `${path}/`)) redirect(request, response, `${path}/${url.search}`);
-    else if (path !== rawPath(request, url)) redirect(request, response, path + url.search);
-    else if (page === undefined) notFound(response);
-    else page(request, response, url);
   }
 
   /** Hands a WebSocket to whom it asks for; the wish for anything else (h2c) is left unheard, as in Go. */
@@ -128,17 +130,14 @@ export class HttpServer {
     const bare = socket as Parameters<ServerResponse["assignSocket"]>[0];
     response.assignSocket(bare);
     response.once("finish", () => socket.end());
-    if (answeredByRules(access, request, response, this.#subject(request, url))) return true;
+    if (answeredByRules(access, request, response, { tls: this.#identities.get(socket), path: url.pathname }))
+      return true;
     response.detachSocket(bare);
     return false;
   }
 
-  #subject({ socket }: IncomingMessage, url: URL | undefined): AccessSubject {
-    return { tls: this.#identities.get(socket), path: url?.pathname };
-  }
-
   /** The request's target, with former prefixes brought up to date; undefined when it is none. */
-  #urlOf(request: IncomingMessage): URL | undefined {
+  #urlOf(request: PageRequest): URL | undefined {
     const target = request.url ?? "/";
     let url: URL;
     try {
@@ -153,7 +152,7 @@ export class HttpServer {
 }
 
 /** The path as it stands in the request: a URL has its dot segments resolved, but Go sends the client to the clean path. */
-function rawPath({ url: target = "/" }: IncomingMessage, url: URL): string {
+function rawPath({ url: target = "/" }: PageRequest, url: URL): string {
   if (!/\/\.{1,2}(?=[/?]|$)/.test(target) || !target.startsWith("/")) return url.pathname;
   return target.replace(/\?.*$/s, "");
 }

@@ -1,5 +1,6 @@
 /** `/version`: what this member, the cluster and the store are. */
-import { onlyGet, sendJson, type Page } from "./responses.ts";
+import type { Page } from "./page.ts";
+import { onlyGet, sendJson } from "./responses.ts";
 
 export interface Versions {
   readonly server: string;

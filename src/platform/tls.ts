@@ -35,7 +35,7 @@ export interface ServerTls extends TlsMaterial {
   readonly checksClientAddress?: boolean | undefined;
   /** Revoked certificates, DER or PEM; read at every handshake in which it changed. */
   readonly crlFile?: string | undefined;
-  /** gRPC clients, which offer nothing but h2, get it; all others get HTTP/1.1. */
+  /** Clients that offer h2 get it; all others HTTP/1.1. */
   readonly offersHttp2: boolean;
   /** A handshake failed, or its certificate was not good enough. */
   rejected(remote: Address, error: Error): void;

@@ -6,6 +6,7 @@ import type { Duplex } from "node:stream";
 import { sniffConnection } from "../../http2/sniff.ts";
 import type { GrpcServer } from "../../grpc/server.ts";
 import type { PeerServer } from "../../peer/server.ts";
+import { http2Pages } from "../../http/http2-pages.ts";
 import type { HttpServer } from "../../http/server.ts";
 import type { ConnectionPlaces } from "../../platform/connection-places.ts";
 import { NetworkError, type Address, type Connection, type Listener } from "../../platform/network.ts";
@@ -21,10 +22,16 @@ export class ListenError extends Error {
   override readonly name = "ListenError";
 }
 
-/** What a listener serves; without `grpc` an HTTP/2 client is closed, without `http` an HTTP/1.1 client. */
+/**
+ * What a listener serves. In clear text HTTP/2 is gRPC's and HTTP/1.1 the pages'; under TLS the pages are there by both.
+ * A client whose protocol has nothing to serve it is closed.
+ */
 export interface Service {
+  /** Owner of all HTTP/2 connections. */
   readonly grpc?: GrpcServer | undefined;
   readonly http?: HttpServer | undefined;
+  /** False: this listener has pages only. Default true. */
+  readonly takesCalls?: boolean | undefined;
   /** Takes HTTP/1.1 clients in place of `http`: what members ask each other. */
   readonly peers?: PeerServer | undefined;
 }
@@ -94,11 +101,12 @@ export class Listeners {
     else connection.destroy();
   }
 
-  #hand(connection: Connection, { grpc, http, peers }: Service): void {
+  #hand(connection: Connection, { grpc, http, peers, takesCalls = true }: Service): void {
+    const pages = http === undefined || connection.tls === undefined ? undefined : http2Pages(http);
     sniffConnection(connection, this.#platform.clock, {
       http2(accepted, firstBytes) {
-        if (grpc === undefined) accepted.destroy();
-        else grpc.handleConnection(accepted, firstBytes);
+        if (grpc === undefined || (pages === undefined && !takesCalls)) accepted.destroy();
+        else grpc.handleConnection(accepted, firstBytes, pages && { pages, takesCalls });
       },
       http1(accepted, firstBytes) {
         if (peers !== undefined) {

@@ -43,6 +43,11 @@ export interface GatewayOutput {
   /** @returns false when the client takes no more for now: `Exchange.drained` is called when it does again. */
   write(text: string): boolean;
   close(): void;
+  /**
+   * What is held now of a request that is not complete, or of an answer that the client has yet to take. Only for an
+   * output that shares its connection with others.
+   */
+  holds?(bytes: number): void;
   readonly bufferedBytes: number;
 }
 
@@ -133,6 +138,7 @@ export class Exchange {
   push(bytes: Uint8Array): void {
     if (this.#isDone) return;
     this.#guard(() => this.#splitter.push(bytes));
+    this.#output.holds?.(this.#splitter.heldBytes);
   }
 
   /** The body is complete. */
@@ -173,6 +179,7 @@ export class Exchange {
   #start(message: Uint8Array): void {
     assert(this.#call !== undefined && this.#call.kind !== "bidi", "a request starts a call with one request");
     this.#splitter.stop();
+    this.#output.holds?.(0);
     this.#running = this.#call.start(message);
   }
 
@@ -250,6 +257,7 @@ export class Exchange {
     this.#output.open(200, successHeaders);
     this.#output.write((start.value ?? "") + second.value);
     this.#pieces = pieces;
+    this.#output.holds?.(message.length);
     this.#writePieces();
   }
 
@@ -259,6 +267,7 @@ export class Exchange {
       const { done, value } = this.#pieces.next();
       if (done === true) {
         this.#pieces = undefined;
+        this.#output.holds?.(0);
         this.#output.close();
       } else if (!this.#output.write(value)) {
         return;

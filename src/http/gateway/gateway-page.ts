@@ -1,7 +1,6 @@
 /** The JSON gateway over HTTP: everything below `/v3/`. */
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Address } from "../../platform/network.ts";
-import type { Page } from "../responses.ts";
+import type { Page, PageRequest, PageResponse } from "../page.ts";
 import { Exchange, type GatewayContext, type GatewayOutput } from "./exchange.ts";
 
 /** Bytes that may wait for a client before it is said to be slow. */
@@ -27,14 +26,14 @@ export function gatewayPage(context: GatewayContext): Page {
   };
 }
 
-export function remoteOf({ socket }: IncomingMessage): Address {
+export function remoteOf({ socket }: Pick<PageRequest, "socket">): Address {
   return { host: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 };
 }
 
 class HttpOutput implements GatewayOutput {
-  readonly #response: ServerResponse;
+  readonly #response: PageResponse;
 
-  constructor(response: ServerResponse) {
+  constructor(response: PageResponse) {
     this.#response = response;
   }
 
@@ -54,6 +53,10 @@ class HttpOutput implements GatewayOutput {
 
   close(): void {
     this.#response.end();
+  }
+
+  holds(bytes: number): void {
+    this.#response.holds?.(bytes);
   }
 
   get bufferedBytes(): number {

@@ -70,6 +70,12 @@ export class JsonSplitter {
   stop(): void {
     this.#isStopped = true;
     this.#parts = [];
+    this.#partBytes = 0;
+  }
+
+  /** Of a value that is not complete. */
+  get heldBytes(): number {
+    return this.#partBytes;
   }
 
   /**

@@ -1,6 +1,6 @@
 /** `/metrics`: everything there is to know in numbers. */
 import { gzip } from "node:zlib";
-import type { Page } from "../responses.ts";
+import type { Page } from "../page.ts";
 import { registerBackupMetrics, type BackupCounters } from "./backup-metrics.ts";
 import { registerGrpcMetrics, type GrpcCounters } from "./grpc-metrics.ts";
 import { registerMemberMetrics, type MemberMetricsSources } from "./member-metrics.ts";

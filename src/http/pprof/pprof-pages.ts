@@ -4,10 +4,10 @@
  *
  * @see etcd pkg/debugutil/pprof.go, Go net/http/pprof
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { redactArguments } from "../../base/redact.ts";
 import type { Clock } from "../../platform/clock.ts";
-import { sendError, sendText, type Page } from "../responses.ts";
+import type { Page, PageResponse } from "../page.ts";
+import { sendError, sendText } from "../responses.ts";
 import { ProfileEncoder } from "./profile-encoder.ts";
 import { Profiler, ProfilerBusyError } from "./profiler.ts";
 
@@ -31,7 +31,7 @@ const profiles: Readonly<Record<string, string>> = {
 /** The page for all paths below {@link pprofPrefix}. Starts to sample the heap. */
 export async function pprofPage(clock: Clock): Promise<Page> {
   const profiler = await Profiler.start(clock);
-  return (request, response, url) => {
+  return (_request, response, url) => {
     const name = url.pathname.slice(pprofPrefix.length);
     const isText = Number(url.searchParams.get("debug") ?? 0) > 0;
     switch (name) {
@@ -48,7 +48,7 @@ export async function pprofPage(clock: Clock): Promise<Page> {
         sendError(response, 501, "execution traces are those of Go's runtime; take a CPU profile instead");
         return;
       case "profile":
-        void sendCpu(profiler, request, response, url);
+        void sendCpu(profiler, response, url);
         return;
       case "heap":
         sendProfile(response, "heap", profiler.heap());
@@ -71,7 +71,7 @@ export async function pprofPage(clock: Clock): Promise<Page> {
 
 const noSniff = { "X-Content-Type-Options": "nosniff" };
 
-function sendIndex(response: ServerResponse): void {
+function sendIndex(response: PageResponse): void {
   const rows = Object.entries(profiles).map(
     ([name, text]) => `<tr><td><a href="${name}">${name}</a></td><td>${text}</td></tr>`,
   );
@@ -91,12 +91,7 @@ ${rows.join("\n")}
   response.end(body);
 }
 
-async function sendCpu(
-  profiler: Profiler,
-  request: IncomingMessage,
-  response: ServerResponse,
-  url: URL,
-): Promise<void> {
+async function sendCpu(profiler: Profiler, response: PageResponse, url: URL): Promise<void> {
   const asked = Number(url.searchParams.get("seconds") ?? 0);
   const seconds = asked > 0 ? asked : defaultSeconds;
   if (seconds > secondsMax) {
@@ -104,7 +99,7 @@ async function sendCpu(
     return;
   }
   const gone = new AbortController();
-  request.socket.once("close", () => gone.abort());
+  response.on("close", () => gone.abort());
   try {
     sendProfile(response, "profile", await profiler.cpu(seconds * 1000, gone.signal));
   } catch (error) {
@@ -113,7 +108,7 @@ async function sendCpu(
   }
 }
 
-function sendProfile(response: ServerResponse, name: string, bytes: Uint8Array): void {
+function sendProfile(response: PageResponse, name: string, bytes: Uint8Array): void {
   response.writeHead(200, {
     "Content-Type": "application/octet-stream",
     "Content-Disposition": `attachment; filename="${name}"`,

@@ -137,11 +137,12 @@ describe.skipIf(certificatesMissing !== undefined)(
       connection.destroy();
     });
 
-    test("who can do HTTP/1.1 as well gets it, and without an offer there is no agreement", async () => {
+    test("who can do both gets HTTP/2, and without an offer there is no agreement", async () => {
       const { listener, identities } = await listen();
-      await ping(listener, client, { alpn: ["h2", "http/1.1"] });
+      await ping(listener, client, { alpn: ["http/1.1", "h2"] });
+      await ping(listener, client, { alpn: ["http/1.1"] });
       await ping(listener, client, { alpn: [] });
-      expect(identities.map(({ alpn }) => alpn)).toEqual(["http/1.1", undefined]);
+      expect(identities.map(({ alpn }) => alpn)).toEqual(["h2", "http/1.1", undefined]);
     });
 
     test("a server without a CA asks for no certificate", async () => {

@@ -67,10 +67,10 @@ export class TlsAcceptor {
     for (const socket of this.#underWay) socket.destroy();
   }
 
-  /** Clients that can do both are browsers and probes; what they want are the pages, which are served over HTTP/1.1. */
+  /** HTTP/2 for whoever can: calls and pages are both there. */
   #protocolFor(offered: readonly string[]): string | undefined {
-    if (offered.includes("http/1.1")) return "http/1.1";
-    return this.#tls.offersHttp2 && offered.includes("h2") ? "h2" : undefined;
+    if (this.#tls.offersHttp2 && offered.includes("h2")) return "h2";
+    return offered.includes("http/1.1") ? "http/1.1" : undefined;
   }
 
   async #check(socket: TLSSocket): Promise<void> {

@@ -7,7 +7,8 @@ import type { GrpcCounters } from "../../http/metrics/grpc-metrics.ts";
 import { registerGrpcMetrics } from "../../http/metrics/grpc-metrics.ts";
 import { contentType, MetricsRegistry } from "../../http/metrics/registry.ts";
 import { registerRuntimeMetrics } from "../../http/metrics/runtime-metrics.ts";
-import { onlyGet, sendError, sendText, type Page } from "../../http/responses.ts";
+import type { Page } from "../../http/page.ts";
+import { onlyGet, sendError, sendText } from "../../http/responses.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { GrpcProxy } from "./grpc-proxy.ts";
 

@@ -13,7 +13,7 @@ import type { HandledListener } from "../../../grpc/calls.ts";
 import { GrpcServer } from "../../../grpc/server.ts";
 import { openFileLimit } from "../../../http/metrics/runtime-metrics.ts";
 import { pprofPage, pprofPrefix } from "../../../http/pprof/pprof-pages.ts";
-import type { Page } from "../../../http/responses.ts";
+import type { Page } from "../../../http/page.ts";
 import { HttpServer } from "../../../http/server.ts";
 import { ConnectionPlaces } from "../../../platform/connection-places.ts";
 import type { Platform } from "../../../platform/platform.ts";
