@@ -2,7 +2,7 @@
  * The sending half of a stream: the peer has dialed, and what we send flows in the body of our answer. One writer per
  * peer and kind of stream; while no connection is attached the peer is told through other channels.
  *
- *     push* → flush: messages encoded behind each other into one chunk ─► one write per turn
+ *     push* → flush: messages, joined where they can be, encoded behind each other into one chunk ─► one write per turn
  *
  * A connection that takes nothing leaves the messages in the queue; a full queue drops, which the core can live with.
  * Source: etcd rafthttp/stream.go, `streamWriter`.
@@ -21,6 +21,7 @@ import {
   streamQueueMax,
   streamWriteBytesMax,
 } from "./limits.ts";
+import { joinedMessage } from "./joined-message.ts";
 import type { PeerCounters } from "./metrics.ts";
 import type { PeerStatus } from "./peer-status.ts";
 import { linkHeartbeat, type StreamEncoder } from "./stream-codec.ts";
@@ -91,11 +92,15 @@ export class StreamWriter {
 
   /** Queues a message until {@link flush}; false when the queue is full. Call only while {@link isWorking}. */
   push(message: Message): boolean {
-    if (this.#queue.length >= streamQueueMax) return false;
-    const bytes = roughSizeOf(message);
+    const queue = this.#queue;
+    const last = queue.length - 1;
+    const joined = last < 0 ? undefined : joinedMessage(queue[last], message);
+    if (joined === undefined && queue.length >= streamQueueMax) return false;
+    const bytes = roughSizeOf(joined ?? message) - (joined === undefined ? 0 : roughSizeOf(queue[last]));
     if (this.#queueBytes + bytes > streamQueueBytesMax) return false;
     this.#queueBytes += bytes;
-    this.#queue.push(message);
+    if (joined === undefined) queue.push(message);
+    else queue[last] = joined;
     return true;
   }
 

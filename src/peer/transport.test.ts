@@ -82,12 +82,19 @@ test("messages arrive complete and in order on both streams, whatever the networ
     message(MessageType.Heartbeat, idA, idB, { commit: 9, context: Uint8Array.of(1, 2, 3) }),
     appendFrom(idA, idB, 13, 0),
   ];
-  a.transport.send(sent);
+  for (const one of sent) a.transport.send([one]);
   await clock.settle();
   const isAppend = ({ type }: Message): boolean => type === MessageType.App;
   expect(b.received.filter(isAppend)).toEqual(sent.filter(isAppend));
   expect(b.received.filter((one) => !isAppend(one))).toEqual(sent.filter((one) => !isAppend(one)));
   expect(a.transport.metrics.of(idB).sentBytes).toBe(b.transport.metrics.of(idA).receivedBytes);
+});
+
+test("appends to one peer in one turn arrive as one", async () => {
+  const [a, b] = await pair();
+  a.transport.send([appendFrom(idA, idB, 8, 3), appendFrom(idA, idB, 11, 2), appendFrom(idA, idB, 13, 0)]);
+  await clock.settle();
+  expect(b.received).toEqual([{ ...appendFrom(idA, idB, 8, 0), entries: [...entries(8, 3), ...entries(11, 2)] }]);
 });
 
 test("both sides are active once connected, and idle streams stay so", async () => {
@@ -165,7 +172,8 @@ test("a slow peer costs a bounded queue, is reported, and does not hold up anoth
   network.stallTowards("b");
   const rounds = streamQueueMax + 2000;
   for (let index = 1; index <= rounds; index++) {
-    a.transport.send([appendFrom(idA, idB, index, 1, 200), appendFrom(idA, idC, index, 1, 200)]);
+    // None begins where the one before ends: they stay apart.
+    a.transport.send([appendFrom(idA, idB, 2 * index, 1, 200), appendFrom(idA, idC, 2 * index, 1, 200)]);
     if (index % 100 === 0) await clock.settle();
   }
   await clock.settle();

@@ -8,7 +8,8 @@
  *
  * Everything that arrives in one turn of the event loop is one Ready, so one WAL write; while a sync is under way the
  * WAL collects what comes and syncs it next. Nothing here waits: a read or a heartbeat goes out while a sync hangs, and
- * applying yields after {@link APPLY_SLICE_MS}. Messages to peers leave before anything is applied.
+ * applying yields after {@link APPLY_SLICE_MS}. Messages to peers leave before anything is applied; only appends behind
+ * entries that are being synced wait for that (append-hold.ts).
  *
  * A snapshot replaces log and state machine; what comes behind it waits until both are replaced:
  *
@@ -39,6 +40,7 @@ import {
   NONE,
   type Snapshot,
 } from "../wire/raft/types.ts";
+import { AppendHold } from "./append-hold.ts";
 import { HeldProposals } from "./held-proposals.ts";
 
 /** Longest time that entries are applied in one turn of the loop; the rest waits for the next turn. */
@@ -94,6 +96,7 @@ export class RaftLoop {
   /** Entries up to here are part of an installed snapshot. */
   #installedIndex = 0;
   #outbox: Message[] = [];
+  readonly #hold = new AppendHold();
   readonly #heldProposals = new HeldProposals();
   #leaderId = NONE;
   /** A failpoint holds applying before the entry of this index. */
@@ -127,6 +130,7 @@ export class RaftLoop {
   tick(): void {
     if (this.#isStopped) return;
     this.#node.tick();
+    this.#hold.end();
     this.schedule();
   }
 
@@ -167,6 +171,7 @@ export class RaftLoop {
   };
 
   #run(): void {
+    this.#hold.beginTurn(this.#node, this.savesInFlight > 0);
     if (this.#heldProposals.count > 0 && this.#node.lead !== NONE) this.#releaseProposals();
     this.#handlers.beforeReady(this.#clock.monotonic());
     do {
@@ -196,14 +201,20 @@ export class RaftLoop {
     let voteRequests: Message[] = none;
     for (const message of ready.messages) {
       if (message.to === LOCAL_APPEND_THREAD) this.#append(withResponses(message, voteRequests), ready);
-      else if (message.to === LOCAL_APPLY_THREAD) this.#applying.push({ message, next: 0 });
+      else if (message.to === LOCAL_APPLY_THREAD) this.#beginApply(message);
       else if (message.type === MessageType.Vote) voteRequests = [...voteRequests, message];
-      else this.#outbox.push(message);
+      else if (!this.#hold.keeps(message)) this.#outbox.push(message);
     }
     assert(voteRequests.length === 0 || ready.hardState !== undefined, "a campaign begins a term");
   }
 
+  #beginApply(message: Message): void {
+    this.#applying.push({ message, next: 0 });
+    this.#hold.end();
+  }
+
   #sendOutbox(): void {
+    this.#hold.releaseTo(this.#outbox);
     const { raftBeforeLeaderSend, raftBeforeFollowerSend } = this.#failpoints;
     (this.#node.isLeader ? raftBeforeLeaderSend : raftBeforeFollowerSend)?.hit();
     if (this.#outbox.length === 0) return;
@@ -220,10 +231,12 @@ export class RaftLoop {
 
   #save({ responses }: Message, { entries, hardState, mustSync }: Ready): void {
     this.savesInFlight++;
+    if (entries.length > 0) this.#hold.appendedIndex = entries[entries.length - 1].index;
     this.#failpoints.raftBeforeSave?.hit();
     this.#wal.save(hardState, entries, mustSync, (error) => {
       this.savesInFlight--;
       this.savesFinished++;
+      const hasHeld = this.#hold.end();
       if (error !== undefined) this.#fail(error);
       if (this.#isStopped) return this.#checkSaved();
       this.#failpoints.raftAfterSave?.hit();
@@ -231,7 +244,7 @@ export class RaftLoop {
       if (hardState !== undefined) this.#storage.setHardState(hardState);
       this.#failpoints.raftBeforeAdvance?.hit();
       for (const response of responses) this.#deliver(response);
-      if (responses.length > 0) this.schedule();
+      if (responses.length > 0 || hasHeld) this.schedule();
     });
   }
 
