@@ -44,7 +44,7 @@ export async function shrink(
       if (!(await attempt({ ...best.plan, faults: fewer }))) start += size;
     }
   }
-  for (const list of ["clients", "watchers"] as const) {
+  for (const list of ["clients", "watchers", "keepers"] as const) {
     for (let index = best.plan[list].length - 1; index >= 0; index--) {
       await attempt({ ...best.plan, [list]: best.plan[list].filter((_, place) => place !== index) });
     }

@@ -10,7 +10,10 @@ export function tellStory(plan: Plan, { violations, chronicle, logs }: Simulatio
     lines.push(`${checker}: ${message}`, ...story.map((line) => `    ${line}`));
   }
   if (violations.length > 3 && !isVerbose) lines.push(`... and ${violations.length - 3} more`);
-  lines.push("", `${plan.members} members, ${plan.clients.length} clients, ${plan.watchers.length} watchers`);
+  lines.push(
+    "",
+    `${plan.members} members, ${plan.clients.length} clients, ${plan.watchers.length} watchers, ${plan.keepers.length} lease keepers`,
+  );
   lines.push(`flags: ${plan.flags.join(" ")}`);
   lines.push(
     "what happened:",

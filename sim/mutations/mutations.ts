@@ -3,6 +3,7 @@
  * virtual platform below them) and their callers; the product itself has no place for them.
  */
 import { EtcdMember } from "../../src/server/etcd-member.ts";
+import { LeaderLease } from "../../src/server/leader-lease.ts";
 import { Applier } from "../../src/server/apply/applier.ts";
 import { Lessor } from "../../src/lease/lessor.ts";
 import { KeyIndex } from "../../src/mvcc/index/key-index.ts";
@@ -257,6 +258,11 @@ export const mutations = {
   "lease-never-expires": {
     what: "leases do not end",
     plant: () => wrap(Lessor.prototype, "takeExpired", () => []),
+  },
+  "lease-trusts-old-leader": {
+    what: "a leader renews leases without making sure that it still leads",
+    hints: { faults: ["sleepAlone"], pace: { meanMs: 4_000, longestMs: 10_000 } },
+    plant: () => wrap(LeaderLease.prototype, "isSure", () => true),
   },
   "lease-forgets-key": {
     what: "now and then a key is not attached to its lease",

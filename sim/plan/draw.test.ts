@@ -15,8 +15,8 @@ test("every kind of fault comes up, in the order of time and within the run", ()
   const kinds = new Set(faults.map(({ kind }) => kind));
   const expected =
     "badNetwork bitFlip blackout clockJump compact compareHashes cut defragment downgrade drift failedSync failpoint fullDisk grow " +
-    "isolate kill lostDisk lostFile moveLeader pause powerFailure powerFailureAtWrite replace reset shrink slow slowDisk snapshot " +
-    "stalledDisk stop";
+    "isolate kill lostDisk lostFile moveLeader pause powerFailure powerFailureAtWrite replace reset shrink sleepAlone slow slowDisk " +
+    "snapshot stalledDisk stop";
   expect([...kinds].sort()).toEqual(expected.split(" "));
   for (const plan of plans) {
     const times = plan.faults.map(({ atMs }) => atMs);

@@ -49,6 +49,7 @@ const weights: Readonly<Record<FaultKind, number>> = {
   replace: 2,
   compareHashes: 5,
   downgrade: 0.5,
+  sleepAlone: 4,
 };
 
 /** Points where a member may die, and where it may be held, in any state. */
@@ -113,6 +114,7 @@ export function drawPlan(options: DrawOptions): Plan {
     faults: drawFaults(random, durationMs, size, options),
     flags: [...drawFlags(random), ...flags],
     segmentSize: pick(random, [64 << 10, 256 << 10, 64 << 20]),
+    keepers: seeds(random, 1 + random.below(2)),
   };
 }
 
@@ -173,6 +175,8 @@ function drawFault(random: SeededRandom, kind: FaultKind, { atMs, members, optio
     case "pause":
     case "stalledDisk":
       return { kind, atMs, target, forMs };
+    case "sleepAlone":
+      return { kind, atMs, target: "leader", forMs, aloneMs: Math.round(random.float() * 4_000) };
     case "powerFailureAtWrite":
       return { kind, atMs, target, operation: 1 + random.below(60), forMs };
     case "blackout":

@@ -24,6 +24,8 @@ export type Fault = { readonly atMs: number } & (
   | { readonly kind: "kill"; readonly target: Target; readonly forMs: number }
   | { readonly kind: "stop"; readonly target: Target; readonly forMs: number }
   | { readonly kind: "pause"; readonly target: Target; readonly forMs: number }
+  /** Held for `forMs`, and cut off from all other members, not from clients, for `aloneMs` more: it wakes up with old news. */
+  | { readonly kind: "sleepAlone"; readonly target: Target; readonly forMs: number; readonly aloneMs: number }
   /** Every turn of its loop, and every look at the clock in it, takes time. */
   | {
       readonly kind: "slow";
@@ -102,6 +104,8 @@ export interface Plan {
   /** Clients that read and write, each with a seed of its own. */
   readonly clients: readonly number[];
   readonly watchers: readonly number[];
+  /** Clients that keep leases alive. */
+  readonly keepers: readonly number[];
   readonly faults: readonly Fault[];
   /** Limits of the members, made small so that they are met. */
   readonly flags: readonly string[];

@@ -12,6 +12,8 @@ import type { Operator } from "./operator.ts";
 /** What takes a fault back. */
 type Cure = () => void;
 
+type Isolation = Pick<Fault & { kind: "isolate" }, "way" | "fromClients" | "forMs">;
+
 export interface NemesisParts {
   readonly world: World;
   readonly operator: Operator;
@@ -92,11 +94,11 @@ export class Nemesis {
       case "stop":
         void machine.stop().then(() => this.#bootAfter(fault.forMs, machine));
         return;
-      case "pause": {
-        const clock = machine.platform?.clock;
-        clock?.pause();
-        return this.#cureAfter(fault.forMs, () => clock?.resume());
-      }
+      case "pause":
+        return this.#pause(machine, fault.forMs);
+      case "sleepAlone":
+        this.#isolate(machine, { way: "both", fromClients: false, forMs: fault.forMs + fault.aloneMs });
+        return this.#pause(machine, fault.forMs);
       case "slow": {
         const clock = machine.platform?.clock;
         if (clock === undefined) return;
@@ -216,7 +218,13 @@ export class Nemesis {
     return operator.isWhole && operator.machines.every((one) => one === machine || one.isServing);
   }
 
-  #isolate(machine: Machine, { way, fromClients, forMs }: Fault & { kind: "isolate" }): void {
+  #pause(machine: Machine, forMs: number): void {
+    const clock = machine.platform?.clock;
+    clock?.pause();
+    this.#cureAfter(forMs, () => clock?.resume());
+  }
+
+  #isolate(machine: Machine, { way, fromClients, forMs }: Isolation): void {
     const { internet, machines, clientHosts } = this.#parts.world;
     const others = machines.filter((one) => one !== machine).map(({ host }) => host);
     const hosts = fromClients ? [...others, ...clientHosts] : others;

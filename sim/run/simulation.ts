@@ -15,6 +15,7 @@ import type { History, Violation } from "../history/history.ts";
 import { Recording, RecordingClient } from "../history/recorder.ts";
 import type { Plan } from "../plan/plan.ts";
 import { KvClient } from "../workload/kv-client.ts";
+import { keepLeases } from "../workload/lease-keeper.ts";
 import { runWatcher } from "../workload/watcher.ts";
 import { dataDir, type Ending, type Machine } from "../world/machine.ts";
 import { observeRaft } from "../world/observe-raft.ts";
@@ -156,6 +157,7 @@ class Simulation {
     for (const machine of this.#operator.machines) void machine.boot();
     this.#nemesis.schedule(this.#plan.faults);
     const work = this.#plan.clients.map((seed, position) => this.#runClient(seed, position));
+    for (const [position, seed] of this.#plan.keepers.entries()) work.push(this.#runKeeper(seed, position));
     for (const [position, seed] of this.#plan.watchers.entries()) void this.#runWatcher(seed, position);
     await this.#runUntil(() => world.nowMs >= this.#plan.durationMs);
     if (!this.#hasFailed) await this.#settle(Promise.all(work));
@@ -363,6 +365,18 @@ class Simulation {
     };
     const isOver = (): boolean => this.#world.nowMs >= this.#plan.durationMs;
     await new KvClient({ id, random, connect, isOver, sleep: (ms) => this.#world.sleep(ms) }).run();
+  }
+
+  async #runKeeper(seed: number, position: number): Promise<void> {
+    await this.#world.sleep(500);
+    const id = 50 + position;
+    await keepLeases({
+      id,
+      random: new SeededRandom(seed),
+      connect: this.#connector(id),
+      isOver: () => this.#world.nowMs >= this.#plan.durationMs,
+      sleep: (ms) => this.#world.sleep(ms),
+    });
   }
 
   async #runWatcher(seed: number, position: number): Promise<void> {

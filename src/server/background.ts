@@ -27,6 +27,7 @@ export interface BackgroundParts {
   readonly propose: Member["propose"];
   readonly readIndex: Member["readIndex"];
   readonly isLeader: () => boolean;
+  readonly isSureToLead: () => boolean;
   readonly fatal: (error: Error) => void;
   readonly cluster: ClusterSide;
 }

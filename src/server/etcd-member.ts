@@ -40,6 +40,7 @@ import { DiskStall, type DiskStallCounters } from "./disk-stall.ts";
 import { advanceFirstElection } from "./first-election.ts";
 import { HeartbeatWatch } from "./heartbeat-watch.ts";
 import { RequestIds } from "./ids.ts";
+import { LeaderLease } from "./leader-lease.ts";
 import type { RenewCallback } from "./lease-loop.ts";
 import type { MemberChanges } from "./member-changes.ts";
 import type { FatalCallback, Member, MemberCounters, ProposalCallback, RaftState, ReadCallback } from "./member.ts";
@@ -98,6 +99,7 @@ export class EtcdMember implements Member {
   readonly #proposals: Proposals;
   #isCongested = false;
   readonly #reads: ReadIndex;
+  readonly #leaderLease: LeaderLease;
   readonly #loop: RaftLoop;
   readonly #heartbeats: HeartbeatWatch;
   readonly #diskStall: DiskStall;
@@ -158,7 +160,16 @@ export class EtcdMember implements Member {
       room: () => this.backend.room,
       onceRoom: () => this.#flushOnceRoom(),
     });
-    this.#reads = new ReadIndex({ ids, log, timeoutMs, ask: (context) => node.readIndex(context) });
+    const leaderLease = new LeaderLease({ ...config, node, clock, readIndex: (callback) => this.readIndex(callback) });
+    this.#leaderLease = leaderLease;
+    this.#reads = new ReadIndex({
+      ids,
+      log,
+      timeoutMs,
+      ask: (context) => node.readIndex(context),
+      beginRound: () => leaderLease.beginRound(),
+      roundConfirmed: (round) => leaderLease.confirmed(round),
+    });
     this.#applier = new EntryApplier({
       ...state,
       ids,
@@ -173,7 +184,10 @@ export class EtcdMember implements Member {
       replayTable: bootstrapped.replayTable,
       maxLearners: config.maxLearners,
       position: bootstrapped.storage.snapshot().metadata,
-      applyConfChange: (change) => node.applyConfChange(change),
+      applyConfChange: (change) => {
+        leaderLease.configurationChanged();
+        return node.applyConfChange(change);
+      },
       onConfChange: (change, member) => {
         this.#cluster.peers.changed(change, member);
         if (member === undefined && change.nodeId === this.memberId) this.#removed(REMOVED_STOP_DELAY_MS);
@@ -248,6 +262,7 @@ export class EtcdMember implements Member {
       propose,
       readIndex: this.readIndex.bind(this),
       isLeader: () => node.isLeader,
+      isSureToLead: () => this.#isSureToLead(),
       fatal: (error) => this.fail(error),
     });
     this.membership.onVersionChange = () => {
@@ -404,6 +419,10 @@ export class EtcdMember implements Member {
     return this.#ids.toBigInt(this.#ids.next());
   }
 
+  renewLeaseAtOnce(leaseId: bigint): number | undefined {
+    return this.#background.leases.renewAtOnce(leaseId);
+  }
+
   renewLease(leaseId: bigint, callback: RenewCallback): void {
     this.#background.leases.renew(leaseId, callback);
   }
@@ -488,6 +507,7 @@ export class EtcdMember implements Member {
 
   #send(messages: readonly Message[]): void {
     this.#heartbeats.sending(messages, this.platform.clock.monotonic());
+    this.#leaderLease.sending(messages);
     this.#cluster.peers.send(messages);
   }
 
@@ -535,6 +555,11 @@ export class EtcdMember implements Member {
   #onReadConfirmed(context: Uint8Array, index: number): void {
     this.#reads.confirm(context, index);
     this.#reads.release(this.#applier.appliedIndex);
+  }
+
+  /** Nobody else leads now, and the state here has everything that is committed: as after a linearizable read. */
+  #isSureToLead(): boolean {
+    return this.#applier.appliedIndex >= this.#node.committed && this.#leaderLease.isSure();
   }
 
   /** The only voter need not wait for an election timeout: nobody else can lead. */

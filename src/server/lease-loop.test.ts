@@ -21,6 +21,8 @@ let lessor: Lessor;
 let proposed: Proposed[];
 let loop: LeaseLoop;
 let isConfirmed: boolean;
+let isSure: boolean;
+let asked: number;
 let whileConfirming: () => void;
 let forwarded: bigint[];
 let answerForwarded: (renewHere: () => Promise<number>) => Promise<number>;
@@ -37,6 +39,8 @@ beforeEach(() => {
   Store.open(backend, lessor);
   proposed = [];
   isConfirmed = true;
+  isSure = false;
+  asked = 0;
   whileConfirming = () => undefined;
   forwarded = [];
   answerForwarded = () => Promise.resolve(77);
@@ -51,7 +55,9 @@ beforeEach(() => {
       return answerForwarded(renewHere);
     },
     propose: (kind, request, callback) => void proposed.push({ kind, request, callback }),
+    isSureToLead: () => isSure,
     readIndex: (callback) => {
+      asked++;
       whileConfirming();
       callback(isConfirmed ? undefined : new EtcdError("timeout"));
     },
@@ -166,6 +172,35 @@ test("a primary that cannot make sure that it leads does not renew", async () =>
   const passedOn = renew(1n);
   await Promise.resolve();
   expect([passedOn.outcome, forwarded]).toEqual([77, [1n]]);
+});
+
+test("a primary that is sure that it leads renews within the call and asks nobody", () => {
+  grant(1n, 10);
+  isSure = true;
+  expect(loop.renewAtOnce(1n)).toBeUndefined();
+  lessor.promote(1_000, clock.monotonic());
+  clock.advance(4_000);
+  expect([loop.renewAtOnce(1n), loop.renewAtOnce(2n)]).toEqual([10, 0]);
+  expect(lessor.remainingSeconds(1n, clock.monotonic())).toBe(10);
+  loop.renewForOther(1n, (error, ttl) => expect(error?.reason ?? ttl).toBe(10));
+  expect(asked).toBe(0);
+  isSure = false;
+  expect(loop.renewAtOnce(1n)).toBeUndefined();
+  expect(renew(1n).outcome).toBe(10);
+  expect(asked).toBe(1);
+});
+
+test("what takes an entry of the log, or waits for a revocation, is not renewed within the call", () => {
+  lessor.promote(0, clock.monotonic());
+  isSure = true;
+  grant(1n, 1_000);
+  lessor.checkpoint(1n, 700, clock.monotonic());
+  expect(loop.renewAtOnce(1n)).toBeUndefined();
+  grant(2n, 2);
+  clock.advance(2_500);
+  expect(loop.renewAtOnce(2n)).toBeUndefined();
+  loop.stop();
+  expect(loop.renewAtOnce(1n)).toBeUndefined();
 });
 
 test("for another member a renewal is made here or refused, and waits for a revocation as well", () => {

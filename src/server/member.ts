@@ -145,6 +145,12 @@ export interface Member {
   readonly requestTimeoutMs: number;
 
   /**
+   * Renews a lease if that can be done within the call: this member leads for sure. @returns its TTL in seconds, 0 when there is
+   * none with this id; undefined when it takes {@link renewLease}.
+   */
+  renewLeaseAtOnce(leaseId: bigint): number | undefined;
+
+  /**
    * Renews a lease on the primary lessor without using the log; calls back with its TTL in seconds.
    * Reasons: `leaseNotFound`, `noLeader`, `timeout`, `stopped`.
    */

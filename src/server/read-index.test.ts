@@ -3,20 +3,29 @@ import { createStderrLogger } from "../platform/node/index.ts";
 import { RequestIds } from "./ids.ts";
 import { ReadIndex } from "./read-index.ts";
 
-function setup(): { reads: ReadIndex; asked: Uint8Array[]; read: () => { outcome: string | undefined } } {
+function setup(): {
+  reads: ReadIndex;
+  asked: Uint8Array[];
+  confirmedRounds: number[];
+  read: () => { outcome: string | undefined };
+} {
   const asked: Uint8Array[] = [];
+  const confirmedRounds: number[] = [];
+  let begun = 0;
   const reads = new ReadIndex({
     ids: new RequestIds(1n, 1_000),
     log: createStderrLogger("fatal"),
     timeoutMs: 7_000,
     ask: (context) => asked.push(context),
+    beginRound: () => ({ term: 1, monotonicMs: ++begun, wallMs: 0 }),
+    roundConfirmed: ({ monotonicMs }) => confirmedRounds.push(monotonicMs),
   });
   const read = (): { outcome: string | undefined } => {
     const state: { outcome: string | undefined } = { outcome: undefined };
     reads.add((error) => (state.outcome = error?.reason ?? "served"));
     return state;
   };
-  return { reads, asked, read };
+  return { reads, asked, confirmedRounds, read };
 }
 
 test("reads of one turn share one request, and are served when their index is applied", () => {
@@ -49,7 +58,7 @@ test("a read that comes while a request is under way is not served by its answer
 });
 
 test("a request without answer is asked again under a new id, and any of its answers counts", () => {
-  const { reads, asked, read } = setup();
+  const { reads, asked, confirmedRounds, read } = setup();
   const state = read();
   reads.start(0);
   reads.tick(499);
@@ -62,6 +71,8 @@ test("a request without answer is asked again under a new id, and any of its ans
   expect(state.outcome).toBe("served");
   reads.confirm(asked[1], 9);
   expect(reads.slow).toBe(1);
+  // It proves that this member led when it was asked first, and no more.
+  expect(confirmedRounds).toEqual([1]);
 });
 
 test("a read ends with a reason when it takes too long, the leader changes or the member stops", () => {

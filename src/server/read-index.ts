@@ -11,6 +11,7 @@
 import type { Logger } from "../platform/logger.ts";
 import { EtcdError, type ReasonName } from "../wire/errors.ts";
 import type { RequestIds } from "./ids.ts";
+import type { LeadershipRound } from "./leader-lease.ts";
 import type { ReadCallback } from "./member.ts";
 
 const RETRY_MS = 500;
@@ -20,6 +21,7 @@ interface Attempt {
   /** Sequences under which raft was asked; an answer to any of them counts. */
   readonly sequences: Set<number>;
   readonly startedMs: number;
+  readonly round: LeadershipRound;
   askedMs: number;
 }
 
@@ -34,6 +36,9 @@ export interface ReadIndexOptions {
   readonly timeoutMs: number;
   /** Steps MsgReadIndex; `context` is 8 bytes. */
   readonly ask: (context: Uint8Array) => void;
+  /** What a confirmation proves about leadership depends on when, and by whom, it was asked for. */
+  readonly beginRound: () => LeadershipRound;
+  readonly roundConfirmed: (round: LeadershipRound) => void;
 }
 
 export class ReadIndex {
@@ -59,7 +64,8 @@ export class ReadIndex {
   /** Starts an attempt for all that wait, unless one is under way. */
   start(nowMs: number): void {
     if (this.#attempt !== undefined || this.#waiting.length === 0) return;
-    this.#attempt = { callbacks: this.#waiting, sequences: new Set(), startedMs: nowMs, askedMs: nowMs };
+    const round = this.#options.beginRound();
+    this.#attempt = { callbacks: this.#waiting, sequences: new Set(), startedMs: nowMs, round, askedMs: nowMs };
     this.#waiting = [];
     this.#ask(this.#attempt, nowMs);
   }
@@ -78,6 +84,7 @@ export class ReadIndex {
       return;
     }
     this.#attempt = undefined;
+    this.#options.roundConfirmed(attempt.round);
     this.#confirmed.push({ index, callbacks: attempt.callbacks });
   }
 

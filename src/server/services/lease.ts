@@ -204,21 +204,26 @@ class Renewals {
   }
 
   #renewPermitted(id: bigint): void {
-    this.#isBusy = true;
     // As in etcd the header is made before the renewal.
     const header = this.#context.header(this.#context.member.store.currentRevision);
+    const ttlAtOnce = this.#context.member.renewLeaseAtOnce(id);
+    if (ttlAtOnce !== undefined) return this.#answer(id, ttlAtOnce, header);
+    this.#isBusy = true;
     let isAtOnce = true;
     this.#context.member.renewLease(id, (error, ttlSeconds) => {
       this.#isBusy = false;
       if (this.#isClosed) return;
       if (error !== undefined && error.reason !== "leaseNotFound") return this.#context.fail(this.#call, error);
-      const ttl = error === undefined ? ttlSeconds : 0;
-      const answer = new Uint8Array(sizeOfLeaseKeepAliveResponse(id, ttl, header));
-      writeLeaseKeepAliveResponse(id, ttl, header, answer, 0);
-      this.#call.send(answer);
+      this.#answer(id, error === undefined ? ttlSeconds : 0, header);
       if (!isAtOnce) this.#next();
     });
     isAtOnce = false;
+  }
+
+  #answer(id: bigint, ttlSeconds: number, header: Uint8Array): void {
+    const answer = new Uint8Array(sizeOfLeaseKeepAliveResponse(id, ttlSeconds, header));
+    writeLeaseKeepAliveResponse(id, ttlSeconds, header, answer, 0);
+    this.#call.send(answer);
   }
 }
 
