@@ -13,7 +13,8 @@ import type { Change } from "../change.ts";
 import type { Store } from "../store.ts";
 import { CatchUpRound } from "./catch-up.ts";
 import { EncodedEvents } from "./event-batch.ts";
-import { WatchIndex, type WatchGroup } from "./watch-index.ts";
+import type { WatchGroup } from "./watch-group.ts";
+import { WatchIndex } from "./watch-index.ts";
 import { WatchStream, type WatchSink } from "./watch-stream.ts";
 import { Watcher, type WatchOptions } from "./watcher.ts";
 

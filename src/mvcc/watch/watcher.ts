@@ -1,5 +1,5 @@
 /** One watch: what it wants to see, how far it has seen, and whose stream it belongs to. */
-import type { WatchGroup } from "./watch-index.ts";
+import type { WatchGroup } from "./watch-group.ts";
 import type { WatchStream } from "./watch-stream.ts";
 
 export interface WatchOptions {
