@@ -1,14 +1,16 @@
 /**
- * What the index knows per key, as typed-array columns in pages of 16,384 slots (40 bytes a key): growing allocates one
+ * What the index knows per key, as typed-array columns in pages of 16,384 slots (32 bytes a key): growing allocates one
  * page and copies nothing.
  *
  *     address   u32   where the key's bytes are (key-slabs.ts)
  *     main      f64   newest revision of the key
  *     sub       u32   its sub, with the tombstone and leased bits
- *     create    f64   create_revision of the living generation
- *     version   f64   puts in the living generation; 0 when the key is deleted
+ *     age       u32   main - create_revision of the living generation, or `wide`
+ *     version   u32   puts in the living generation, or `wide`; 0 when the key is deleted
  *     history   u32   older revisions (revision-pool.ts)
  *     chunk     u32   which chunk of the key order holds the slot (sorted-slots.ts)
+ *
+ * `wide` stands for a number that four bytes do not hold, which is in a map then: next to no key ever has one.
  */
 import { unusedAddress } from "./key-slabs.ts";
 
@@ -20,12 +22,14 @@ const pageMask = pageSlots - 1;
 export const leasedBit = 0x4000_0000;
 export const subMask = 0x3fff_ffff;
 
+const wide = 0xffff_ffff;
+
 interface Page {
   readonly address: Uint32Array;
   readonly main: Float64Array;
   readonly sub: Uint32Array;
-  readonly create: Float64Array;
-  readonly version: Float64Array;
+  readonly age: Uint32Array;
+  readonly version: Uint32Array;
   readonly history: Uint32Array;
   readonly chunk: Uint32Array;
 }
@@ -33,11 +37,14 @@ interface Page {
 export class Columns {
   readonly pages: Page[] = [];
   readonly #free: number[] = [];
+  /** Create revisions and versions of the slots whose column says `wide`. */
+  readonly #wideCreates = new Map<number, number>();
+  readonly #wideVersions = new Map<number, number>();
   /** Slots ever given out: every slot number is below it. */
   slotCount = 0;
 
   get allocatedBytes(): number {
-    return this.pages.length * pageSlots * 40;
+    return this.pages.length * pageSlots * 32;
   }
 
   allocate(): number {
@@ -65,6 +72,41 @@ export class Columns {
     return this.pages[slot >>> pageShift].address[slot & pageMask];
   }
 
+  create(slot: number): number {
+    const page = this.page(slot);
+    const age = page.age[slot & pageMask];
+    return age === wide ? this.#wideCreates.get(slot)! : page.main[slot & pageMask] - age;
+  }
+
+  /** To be called after every change of `main` while the key lives. A damaged row may say anything. */
+  setCreate(slot: number, create: number): void {
+    const { age, main } = this.page(slot);
+    const at = slot & pageMask;
+    const value = main[at] - create;
+    const isWide = value < 0 || value >= wide;
+    if (isWide) this.#wideCreates.set(slot, create);
+    else if (age[at] === wide) this.#wideCreates.delete(slot);
+    age[at] = isWide ? wide : value;
+  }
+
+  version(slot: number): number {
+    const version = this.page(slot).version[slot & pageMask];
+    return version === wide ? this.#wideVersions.get(slot)! : version;
+  }
+
+  setVersion(slot: number, value: number): void {
+    const { version } = this.page(slot);
+    const at = slot & pageMask;
+    const isWide = value >= wide;
+    if (isWide) this.#wideVersions.set(slot, value);
+    else if (version[at] === wide) this.#wideVersions.delete(slot);
+    version[at] = isWide ? wide : value;
+  }
+
+  isLive(slot: number): boolean {
+    return this.page(slot).version[slot & pageMask] !== 0;
+  }
+
   isUsed(slot: number): boolean {
     return this.address(slot) !== unusedAddress;
   }
@@ -75,8 +117,8 @@ function newPage(): Page {
     address: new Uint32Array(pageSlots).fill(unusedAddress),
     main: new Float64Array(pageSlots),
     sub: new Uint32Array(pageSlots),
-    create: new Float64Array(pageSlots),
-    version: new Float64Array(pageSlots),
+    age: new Uint32Array(pageSlots),
+    version: new Uint32Array(pageSlots),
     history: new Uint32Array(pageSlots),
     chunk: new Uint32Array(pageSlots),
   };

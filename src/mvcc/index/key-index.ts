@@ -25,11 +25,11 @@ import { HashTable } from "./hash-table.ts";
 import { hashKey, type HashSeed } from "./key-hash.ts";
 import { KeySlabs } from "./key-slabs.ts";
 import { noHistory, RevisionPool, tombstoneBit } from "./revision-pool.ts";
-import { sortAddresses } from "./sort-addresses.ts";
+import { type KeysOfSlots, sortSlots } from "./sort-slots.ts";
 import { bulkSlots, SortedSlots } from "./sorted-slots.ts";
 
 /** What {@link KeyIndex.endLoad} does between two yields: about a millisecond. */
-const addressesPerStep = 100_000;
+const slotsPerStep = 100_000;
 const chunksPerStep = 8;
 
 export class KeyIndex {
@@ -76,14 +76,19 @@ export class KeyIndex {
 
   /** Slot of a key that has revisions (deleted ones included), or -1. */
   find(key: Uint8Array): number {
-    return this.#table.find(key, hashKey(key, this.#seedLow, this.#seedHigh));
+    return this.#table.find(key, this.#hash(key));
   }
 
   slotHasKey(slot: number, key: Uint8Array): boolean {
     return this.#slabs.equals(this.#columns.address(slot), key);
   }
 
-  setAddress(slot: number, address: number): void {
+  slotHash(slot: number): number {
+    return this.#hash(this.key(slot));
+  }
+
+  keyMoved(key: Uint8Array, address: number): void {
+    const slot = this.find(key);
     this.#columns.page(slot).address[this.#columns.at(slot)] = address;
     this.order.moved(slot, address);
   }
@@ -95,17 +100,17 @@ export class KeyIndex {
 
   /** Whether the key exists now. */
   isLive(slot: number): boolean {
-    return this.#columns.page(slot).version[this.#columns.at(slot)] !== 0;
+    return this.#columns.isLive(slot);
   }
 
   /** Of the living generation. */
   createRevision(slot: number): number {
-    return this.#columns.page(slot).create[this.#columns.at(slot)];
+    return this.#columns.create(slot);
   }
 
   /** Puts in the living generation; 0 when deleted. */
   version(slot: number): number {
-    return this.#columns.page(slot).version[this.#columns.at(slot)];
+    return this.#columns.version(slot);
   }
 
   /** Whether the newest row of the key names a lease. */
@@ -117,16 +122,16 @@ export class KeyIndex {
   put(slot: number, key: Uint8Array, main: number, sub: number, isLeased: boolean): number {
     const flagged = isLeased ? (sub | leasedBit) >>> 0 : sub;
     if (slot < 0) return this.#create(key, main, flagged, main, 1);
+    const version = this.version(slot);
+    const create = version === 0 ? main : this.createRevision(slot);
     this.#pushNewest(slot, main, flagged);
-    const page = this.#columns.page(slot);
-    const at = this.#columns.at(slot);
+    this.#columns.setCreate(slot, create);
+    this.#columns.setVersion(slot, version + 1);
     const chunk = this.order.chunkOf(slot);
-    if (page.version[at] === 0) {
-      page.create[at] = main;
+    if (version === 0) {
       chunk.live++;
       this.#liveCount++;
     }
-    page.version[at]++;
     chunk.maxMain = main;
     return slot;
   }
@@ -135,7 +140,7 @@ export class KeyIndex {
   tombstone(slot: number, main: number, sub: number): void {
     assert(this.isLive(slot), "tombstone on a deleted key");
     this.#pushNewest(slot, main, (sub | tombstoneBit) >>> 0);
-    this.#columns.page(slot).version[this.#columns.at(slot)] = 0;
+    this.#columns.setVersion(slot, 0);
     const chunk = this.order.chunkOf(slot);
     chunk.live--;
     chunk.maxMain = main;
@@ -211,6 +216,7 @@ export class KeyIndex {
   beginLoad(): void {
     assert(this.#columns.slotCount === 0, "bulk load into an index that is not empty");
     this.#isLoading = true;
+    this.#table.beginLoad();
   }
 
   /**
@@ -228,7 +234,7 @@ export class KeyIndex {
     isLeased: boolean,
   ): number {
     assert(this.#isLoading, "load outside of a bulk load");
-    const hash = hashKey(key, this.#seedLow, this.#seedHigh);
+    const hash = this.#hash(key);
     const slot = this.#table.find(key, hash);
     const flags = isTombstone ? tombstoneBit : isLeased ? leasedBit : 0;
     const flagged = (sub | flags) >>> 0;
@@ -236,34 +242,32 @@ export class KeyIndex {
     if (slot < 0) return this.#allocate(key, hash, main, flagged, create, storedVersion);
     if (isTombstone && !this.isLive(slot)) return -1;
     this.#pushNewest(slot, main, flagged);
-    const page = this.#columns.page(slot);
-    const at = this.#columns.at(slot);
-    page.create[at] = create;
-    page.version[at] = storedVersion;
+    this.#columns.setCreate(slot, create);
+    this.#columns.setVersion(slot, storedVersion);
     return slot;
   }
 
   /** Sorts what was loaded. Nothing else may be called before its last step. */
   *endLoad(): Steps<void> {
+    this.#table.endLoad();
     const { slotCount } = this.#columns;
-    const addresses = new Uint32Array(slotCount);
+    const slots = new Uint32Array(slotCount);
     for (let slot = 0; slot < slotCount; slot++) {
-      addresses[slot] = this.#columns.address(slot);
-      if (slot % addressesPerStep === 0) yield;
+      slots[slot] = slot;
+      if (slot % slotsPerStep === 0) yield;
     }
-    yield* sortAddresses(addresses, this.#slabs);
+    yield* sortSlots(slots, new SlotKeyBytes(this.#columns, this.#slabs));
     for (let start = 0; start < slotCount; start += bulkSlots) {
-      this.#appendChunk(addresses.subarray(start, start + bulkSlots));
+      this.#appendChunk(slots.subarray(start, start + bulkSlots));
       if (this.order.chunks.length % chunksPerStep === 0) yield;
     }
     this.#isLoading = false;
   }
 
-  /** @param keys - addresses in key order; slots afterwards. */
-  #appendChunk(keys: Uint32Array): void {
-    for (let index = 0; index < keys.length; index++) keys[index] = this.#slabs.slot(keys[index]);
-    const chunk = this.order.append(keys);
-    for (const slot of keys) {
+  /** @param slots - in key order. */
+  #appendChunk(slots: Uint32Array): void {
+    const chunk = this.order.append(slots);
+    for (const slot of slots) {
       const page = this.#columns.page(slot);
       const at = this.#columns.at(slot);
       if (page.version[at] !== 0) chunk.live++;
@@ -294,8 +298,12 @@ export class KeyIndex {
     return open ? `${text}}` : text;
   }
 
+  #hash(key: Uint8Array): number {
+    return hashKey(key, this.#seedLow, this.#seedHigh);
+  }
+
   #create(key: Uint8Array, main: number, flaggedSub: number, create: number, version: number): number {
-    const slot = this.#allocate(key, hashKey(key, this.#seedLow, this.#seedHigh), main, flaggedSub, create, version);
+    const slot = this.#allocate(key, this.#hash(key), main, flaggedSub, create, version);
     const chunk = this.order.insert(slot, key);
     chunk.live++;
     chunk.maxMain = main;
@@ -307,11 +315,11 @@ export class KeyIndex {
     const slot = this.#columns.allocate();
     const page = this.#columns.page(slot);
     const at = this.#columns.at(slot);
-    page.address[at] = this.#slabs.add(slot, key);
+    page.address[at] = this.#slabs.add(key);
     page.main[at] = main;
     page.sub[at] = flaggedSub;
-    page.create[at] = create;
-    page.version[at] = version;
+    this.#columns.setCreate(slot, create);
+    this.#columns.setVersion(slot, version);
     page.history[at] = noHistory;
     this.#table.add(hash, slot);
     return slot;
@@ -337,9 +345,44 @@ export class KeyIndex {
     const address = page.address[at];
     const key = this.#slabs.view(address);
     this.order.remove(key);
-    this.#table.remove(hashKey(key, this.#seedLow, this.#seedHigh), slot);
+    this.#table.remove(this.#hash(key), slot);
     this.#pool.free(page.history[at]);
     this.#slabs.remove(address);
     this.#columns.release(slot);
+  }
+}
+
+/** The bytes of keys by slot, for sorting. */
+class SlotKeyBytes implements KeysOfSlots {
+  readonly #columns: Columns;
+  readonly #slabs: KeySlabs;
+
+  constructor(columns: Columns, slabs: KeySlabs) {
+    this.#columns = columns;
+    this.#slabs = slabs;
+  }
+
+  length(slot: number): number {
+    return this.#slabs.length(this.#columns.address(slot));
+  }
+
+  view(slot: number): Uint8Array {
+    return this.#slabs.view(this.#columns.address(slot));
+  }
+
+  wordAt(slot: number, depth: number): number {
+    return this.#slabs.wordAt(this.#columns.address(slot), depth);
+  }
+
+  sharesBytes(slot: number, other: number, length: number): boolean {
+    return this.#slabs.sharesBytes(this.#columns.address(slot), this.#columns.address(other), length);
+  }
+
+  commonPrefix(slot: number, key: Uint8Array, from: number): number {
+    return this.#slabs.commonPrefix(this.#columns.address(slot), key, from);
+  }
+
+  orderAfter(slot: number, key: Uint8Array, common: number): number {
+    return this.#slabs.orderAfter(this.#columns.address(slot), key, common);
   }
 }

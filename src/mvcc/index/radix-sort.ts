@@ -1,6 +1,6 @@
 /**
  * Sorts many keys by eight of their bytes at once: least significant digit first, so that every pass runs through memory
- * in order. Digits that are the same in all keys cost no pass. For {@link sortAddresses}.
+ * in order. Digits that are the same in all keys cost no pass. For {@link sortSlots}.
  */
 
 /** Six digits of 11 bits cover the 64, the upper one of each word having 10. */
@@ -16,19 +16,19 @@ export class RadixSorter {
   /** Bytes 0 to 3 and 4 to 7 of each key's window, big endian; filled by the caller in `[0, length)`. */
   high: Uint32Array;
   low: Uint32Array;
-  addresses: Uint32Array;
+  slots: Uint32Array;
   #otherHigh: Uint32Array;
   #otherLow: Uint32Array;
-  #otherAddresses: Uint32Array;
+  #otherSlots: Uint32Array;
   readonly #counts = new Uint32Array(1 << digitBits);
 
   constructor(lengthMax: number) {
     this.high = new Uint32Array(lengthMax);
     this.low = new Uint32Array(lengthMax);
-    this.addresses = new Uint32Array(lengthMax);
+    this.slots = new Uint32Array(lengthMax);
     this.#otherHigh = new Uint32Array(lengthMax);
     this.#otherLow = new Uint32Array(lengthMax);
-    this.#otherAddresses = new Uint32Array(lengthMax);
+    this.#otherSlots = new Uint32Array(lengthMax);
   }
 
   /** Sorts `[0, length)` of the three arrays, which may be other arrays afterwards. */
@@ -69,21 +69,21 @@ export class RadixSorter {
 
   #distribute(words: Uint32Array, shift: number, start: number, end: number): void {
     const places = this.#counts;
-    const { high, low, addresses } = this;
+    const { high, low, slots } = this;
     const otherHigh = this.#otherHigh;
     const otherLow = this.#otherLow;
-    const otherAddresses = this.#otherAddresses;
+    const otherSlots = this.#otherSlots;
     for (let index = start; index < end; index++) {
       const place = places[(words[index] >>> shift) & digitMask]++;
       otherHigh[place] = high[index];
       otherLow[place] = low[index];
-      otherAddresses[place] = addresses[index];
+      otherSlots[place] = slots[index];
     }
   }
 
   #swapArrays(): void {
     [this.high, this.#otherHigh] = [this.#otherHigh, this.high];
     [this.low, this.#otherLow] = [this.#otherLow, this.low];
-    [this.addresses, this.#otherAddresses] = [this.#otherAddresses, this.addresses];
+    [this.slots, this.#otherSlots] = [this.#otherSlots, this.slots];
   }
 }

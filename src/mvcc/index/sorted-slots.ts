@@ -133,9 +133,8 @@ export class SortedSlots {
     upper.maxMain = lower.maxMain;
     for (let index = 0; index < upper.length; index++) {
       const slot = upper.slots[index];
-      const page = this.#columns.page(slot);
-      page.chunk[this.#columns.at(slot)] = upper.id;
-      if (page.version[this.#columns.at(slot)] !== 0) upper.live++;
+      this.#columns.page(slot).chunk[this.#columns.at(slot)] = upper.id;
+      if (this.#columns.isLive(slot)) upper.live++;
     }
     lower.live -= upper.live;
     this.chunks.splice(chunkIndex + 1, 0, upper);

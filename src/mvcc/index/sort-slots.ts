@@ -1,12 +1,11 @@
 /**
- * Sorts key addresses by key bytes, for the bulk load at start and of a received snapshot.
+ * Sorts slots by the bytes of their keys, for the bulk load at start and of a received snapshot.
  *
  * Large parts go by eight bytes behind the prefix that all of their keys share (radix-sort.ts); what is still equal there
  * is a part of its own. Small ones go by multikey quicksort over 4-byte words (Bentley and Sedgewick, "Fast algorithms for
  * sorting and searching strings"), so that shared prefixes are read once per key and not once per comparison.
  */
 import type { Steps } from "../../base/steps.ts";
-import type { KeySlabs } from "./key-slabs.ts";
 import { RadixSorter, unitsPerStep } from "./radix-sort.ts";
 
 /** Below this many keys insertion sort wins. */
@@ -18,7 +17,17 @@ const unitsPerRead = 10;
 const unitsPerQuick = 50;
 const readsPerStep = unitsPerStep / unitsPerRead;
 
-/** Keys at `[start, end)` of the addresses, which agree in their first `depth` bytes. */
+/** Keys of slots, as `KeySlabs` has them of addresses. */
+export interface KeysOfSlots {
+  length(slot: number): number;
+  view(slot: number): Uint8Array;
+  wordAt(slot: number, depth: number): number;
+  sharesBytes(slot: number, other: number, length: number): boolean;
+  commonPrefix(slot: number, key: Uint8Array, from: number): number;
+  orderAfter(slot: number, key: Uint8Array, common: number): number;
+}
+
+/** Keys at `[start, end)` of the slots, which agree in their first `depth` bytes. */
 interface Part {
   readonly start: number;
   readonly end: number;
@@ -26,33 +35,33 @@ interface Part {
 }
 
 /** Sorts in place. The keys must be distinct. */
-export function* sortAddresses(addresses: Uint32Array, slabs: KeySlabs): Steps<void> {
-  const small = new Sorter(addresses, slabs);
-  if (addresses.length <= quickMax) return small.sort(0, addresses.length, 0);
-  const radix = new RadixSorter(addresses.length);
-  const parts: Part[] = [{ start: 0, end: addresses.length, depth: 0 }];
+export function* sortSlots(slots: Uint32Array, keys: KeysOfSlots): Steps<void> {
+  const small = new Sorter(slots, keys);
+  if (slots.length <= quickMax) return small.sort(0, slots.length, 0);
+  const radix = new RadixSorter(slots.length);
+  const parts: Part[] = [{ start: 0, end: slots.length, depth: 0 }];
   for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
     const { start, end } = part;
-    const depth = yield* sharedPrefix(addresses, slabs, part);
+    const depth = yield* sharedPrefix(slots, keys, part);
     for (let index = start; index < end; index += readsPerStep) {
-      loadWindows(radix, { addresses, slabs, depth }, start, index, Math.min(end, index + readsPerStep));
+      loadWindows(radix, { slots, keys, depth }, start, index, Math.min(end, index + readsPerStep));
       yield;
     }
     yield* radix.sort(end - start);
-    addresses.set(radix.addresses.subarray(0, end - start), start);
+    slots.set(radix.slots.subarray(0, end - start), start);
     yield* sortEquals({ radix, small, parts }, start, end, depth + 8);
   }
 }
 
 /** Bytes that all keys of a part have in common: at least its depth, and else a multiple of four. */
-function* sharedPrefix(addresses: Uint32Array, slabs: KeySlabs, { start, end, depth }: Part): Steps<number> {
-  const first = addresses[start];
-  let shared = slabs.length(first) & ~3;
+function* sharedPrefix(slots: Uint32Array, keys: KeysOfSlots, { start, end, depth }: Part): Steps<number> {
+  const first = slots[start];
+  let shared = keys.length(first) & ~3;
   for (let index = start + 1; index < end && shared > depth; index++) {
-    const address = addresses[index];
-    const length = slabs.length(address);
-    if (length < shared || !slabs.sharesWords(first, address, shared)) {
-      shared = slabs.commonPrefix(address, slabs.view(first), depth) & ~3;
+    const slot = slots[index];
+    const length = keys.length(slot);
+    if (length < shared || !keys.sharesBytes(first, slot, shared)) {
+      shared = keys.commonPrefix(slot, keys.view(first), depth) & ~3;
     }
     if ((index - start) % readsPerStep === 0) yield;
   }
@@ -60,17 +69,17 @@ function* sharedPrefix(addresses: Uint32Array, slabs: KeySlabs, { start, end, de
 }
 
 function loadWindows(
-  { high, low, addresses: copies }: RadixSorter,
-  { addresses, slabs, depth }: { addresses: Uint32Array; slabs: KeySlabs; depth: number },
+  { high, low, slots: copies }: RadixSorter,
+  { slots, keys, depth }: { slots: Uint32Array; keys: KeysOfSlots; depth: number },
   base: number,
   start: number,
   end: number,
 ): void {
   for (let index = start; index < end; index++) {
-    const address = addresses[index];
-    high[index - base] = slabs.wordAt(address, depth);
-    low[index - base] = slabs.wordAt(address, depth + 4);
-    copies[index - base] = address;
+    const slot = slots[index];
+    high[index - base] = keys.wordAt(slot, depth);
+    low[index - base] = keys.wordAt(slot, depth + 4);
+    copies[index - base] = slot;
   }
 }
 
@@ -102,15 +111,15 @@ function* sortEquals(
 }
 
 class Sorter {
-  readonly #addresses: Uint32Array;
-  readonly #slabs: KeySlabs;
-  /** For each address the word at the depth of the part it is in. */
+  readonly #slots: Uint32Array;
+  readonly #keys: KeysOfSlots;
+  /** For each slot the word at the depth of the part it is in. */
   readonly #words: Uint32Array;
 
-  constructor(addresses: Uint32Array, slabs: KeySlabs) {
-    this.#addresses = addresses;
-    this.#slabs = slabs;
-    this.#words = new Uint32Array(addresses.length);
+  constructor(slots: Uint32Array, keys: KeysOfSlots) {
+    this.#slots = slots;
+    this.#keys = keys;
+    this.#words = new Uint32Array(slots.length);
   }
 
   /** Sorts `[start, end)`, whose keys agree in their first `depth` bytes. */
@@ -167,42 +176,42 @@ class Sorter {
   takeEnded(start: number, end: number, depth: number): number {
     let ended = start;
     for (let index = start; index < end; index++) {
-      const length = this.#slabs.length(this.#addresses[index]);
+      const length = this.#keys.length(this.#slots[index]);
       if (length > depth) continue;
       this.#swap(index, ended);
       let place = ended++;
-      while (place > start && this.#slabs.length(this.#addresses[place - 1]) > length) this.#swap(place, --place);
+      while (place > start && this.#keys.length(this.#slots[place - 1]) > length) this.#swap(place, --place);
     }
     return ended;
   }
 
   #insertionSort(start: number, end: number, depth: number): void {
-    const addresses = this.#addresses;
+    const slots = this.#slots;
     for (let index = start + 1; index < end; index++) {
-      const address = addresses[index];
-      const key = this.#slabs.view(address);
+      const slot = slots[index];
+      const key = this.#keys.view(slot);
       let place = index;
       while (place > start) {
-        const before = addresses[place - 1];
-        const common = this.#slabs.commonPrefix(before, key, depth);
-        if (this.#slabs.orderAfter(before, key, common) < 0) break;
-        addresses[place] = before;
+        const before = slots[place - 1];
+        const common = this.#keys.commonPrefix(before, key, depth);
+        if (this.#keys.orderAfter(before, key, common) < 0) break;
+        slots[place] = before;
         place--;
       }
-      addresses[place] = address;
+      slots[place] = slot;
     }
   }
 
   #loadWords(start: number, end: number, depth: number): void {
     for (let index = start; index < end; index++) {
-      this.#words[index] = this.#slabs.wordAt(this.#addresses[index], depth);
+      this.#words[index] = this.#keys.wordAt(this.#slots[index], depth);
     }
   }
 
   #swap(a: number, b: number): void {
-    const address = this.#addresses[a];
-    this.#addresses[a] = this.#addresses[b];
-    this.#addresses[b] = address;
+    const slot = this.#slots[a];
+    this.#slots[a] = this.#slots[b];
+    this.#slots[b] = slot;
     const word = this.#words[a];
     this.#words[a] = this.#words[b];
     this.#words[b] = word;
