@@ -46,6 +46,13 @@ export interface DiskFile {
   /** fdatasync: contents and the size needed to read them. */
   datasync(): Promise<void>;
   datasyncSync(): void;
+  /**
+   * `write`, `zeros` bytes of zero behind it, and `datasync`, in one go, where the system has a way that is shorter than one
+   * after the other.
+   *
+   * @returns undefined when there is none now: nothing was done then. Otherwise as {@link write}.
+   */
+  writeDurably?(source: Uint8Array, position: number, zeros: number): Promise<DurableWrite> | undefined;
   /** fsync. */
   sync(): Promise<void>;
   syncSync(): void;
@@ -55,6 +62,12 @@ export interface DiskFile {
   close(): void;
   /** As `close`, without waiting for the system: for a file without a name, whose blocks are given back now. */
   release(): void;
+}
+
+/** What a {@link DiskFile.writeDurably} took. */
+export interface DurableWrite {
+  readonly writeMs: number;
+  readonly syncMs: number;
 }
 
 /** An operating-system error of a disk call; `code` is the system's (`ENOSPC`, `EIO`, ...). */

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { DiskError } from "../disk.ts";
+import { DiskError, type DiskFile } from "../disk.ts";
 import { NodeDisk } from "./disk.ts";
 import { createStderrLogger, formatTimestamp } from "./stderr-logger.ts";
 
@@ -35,6 +35,52 @@ test("writes at a position, of one and of many buffers, are read back, and a rea
   file.close();
   file.close();
   expect(disk.stat(join(directory, "f"))).toMatchObject({ size: 3, isDirectory: false, permissions: 0o600 });
+});
+
+/** Asks for the same write until it is taken: the thread that does it starts behind the first ones. */
+async function writeDurably(file: DiskFile, source: Uint8Array, position: number, zeros: number): Promise<void> {
+  const times = file.writeDurably?.(source, position, zeros);
+  if (times === undefined) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    return writeDurably(file, source, position, zeros);
+  }
+  const { writeMs, syncMs } = await times;
+  expect(writeMs).toBeGreaterThan(0);
+  expect(syncMs).toBeGreaterThan(0);
+}
+
+test("a write that is made durable in one go is read back, with the zeros behind it", async () => {
+  const file = disk.open(join(directory, "f"), "createNew");
+  file.writeSync(text("aaaaaaaaaa"), 0);
+  await writeDurably(file, text("bcd"), 2, 4);
+  const target = new Uint8Array(20);
+  expect(file.readSync(target, 0)).toBe(10);
+  expect(new TextDecoder().decode(target.subarray(0, 10))).toBe("aabcd\0\0\0\0a");
+  const large = new Uint8Array(1 << 20).fill(7);
+  await writeDurably(file, large, 5, 512 << 10);
+  expect(file.size()).toBe(5 + (1 << 20) + (512 << 10));
+  expect(file.writeDurably?.(new Uint8Array((1 << 20) + 1), 0, 0)).toBeUndefined();
+  file.close();
+});
+
+test("one write at a time is made durable in one go", async () => {
+  const file = disk.open(join(directory, "f"), "createNew");
+  await writeDurably(file, text("first"), 0, 0);
+  const second = file.writeDurably?.(text("second"), 5, 0);
+  expect(file.writeDurably?.(text("third"), 11, 0)).toBeUndefined();
+  await second;
+  expect(file.size()).toBe(11);
+  file.close();
+});
+
+test("a write that fails in the thread says what the system said", async () => {
+  const path = join(directory, "f");
+  disk.open(path, "createNew").close();
+  const file = disk.open(path, "read");
+  await expect(writeDurably(file, text("x"), 0, 0)).rejects.toThrow(
+    expect.objectContaining({ name: "DiskError", code: "EBADF", path, message: `write ${path}: bad file descriptor` }),
+  );
+  file.close();
 });
 
 test("errors carry the system's code and the path", () => {

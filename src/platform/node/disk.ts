@@ -1,14 +1,16 @@
 /**
  * Files of the Node binding. Names are plain paths; every error of the system becomes a {@link DiskError}.
  *
- * Waiting calls run on libuv's thread pool, so a device that needs 100 ms for a sync never stops the event loop.
+ * Waiting calls run on libuv's thread pool, or in a thread of their own (`sync-thread.ts`), so a device that needs 100 ms for
+ * a sync never stops the event loop.
  */
 import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { getSystemErrorMap } from "node:util";
-import { type Disk, DiskError, type DiskFile, type FileStatus, type OpenMode } from "../disk.ts";
+import { type Disk, DiskError, type DiskFile, type DurableWrite, type FileStatus, type OpenMode } from "../disk.ts";
 import type { Logger } from "../logger.ts";
 import { tryFlock } from "./flock.ts";
+import { SyncThread, type SystemFailure } from "./sync-thread.ts";
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL } = fs.constants;
 const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
@@ -20,14 +22,16 @@ const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
 
 export class NodeDisk implements Disk {
   readonly #log: Logger;
+  readonly #syncThread: SyncThread;
 
   constructor(log: Logger) {
     this.#log = log;
+    this.#syncThread = new SyncThread(log);
   }
 
   open(path: string, mode: OpenMode, permissions = 0o600): DiskFile {
     const descriptor = translate(path, () => fs.openSync(path, OPEN_FLAGS[mode], permissions));
-    return new NodeFile(path, descriptor, this.#log);
+    return new NodeFile(path, descriptor, this.#log, this.#syncThread);
   }
 
   exists(path: string): boolean {
@@ -87,12 +91,14 @@ class NodeFile implements DiskFile {
   readonly path: string;
   readonly #descriptor: number;
   readonly #log: Logger;
+  readonly #syncThread: SyncThread;
   #open = true;
 
-  constructor(path: string, descriptor: number, log: Logger) {
+  constructor(path: string, descriptor: number, log: Logger, syncThread: SyncThread) {
     this.path = path;
     this.#descriptor = descriptor;
     this.#log = log;
+    this.#syncThread = syncThread;
   }
 
   size(): number {
@@ -154,6 +160,10 @@ class NodeFile implements DiskFile {
     translate(this.path, () => fs.fdatasyncSync(this.#descriptor));
   }
 
+  writeDurably(source: Uint8Array, position: number, zeros: number): Promise<DurableWrite> | undefined {
+    return this.#syncThread.write({ descriptor: this.#descriptor, source, position, zeros, toError: this.#toError });
+  }
+
   sync(): Promise<void> {
     return settle(this.path, (done) => fs.fsync(this.#descriptor, done));
   }
@@ -183,6 +193,9 @@ class NodeFile implements DiskFile {
       if (error !== null && error !== undefined) this.#log.warn("failed to close a file", { path: this.path, error });
     });
   }
+
+  readonly #toError = ({ message, ...fields }: SystemFailure): Error =>
+    diskError(this.path, Object.assign(new Error(message), fields));
 
   /** A write may take only a part (a signal, a nearly full disk): the rest follows until an error says why not. */
   #write(source: Uint8Array, offset: number, position: number, done: Done): void {

@@ -9,6 +9,8 @@
  *          the batch being filled          the batch in flight (the other buffer)
  * ```
  *
+ * Both in one trip, where the disk offers it; the loop would have to come round between them otherwise.
+ *
  * Segments are sparse files; zeros are written a little ahead of the records, together with them, because a sync is
  * faster when the blocks are there already (docs/decisions/0002-wal-preallocation.md).
  *
@@ -383,34 +385,58 @@ export class Wal {
     if (batch.begins !== undefined) this.#beginSegment();
     const bytes = batch.bytes.subarray(0, batch.length);
     const end = this.#offset + batch.length;
+    if (batch.isLast) await this.#writeTail(bytes, end);
+    else await this.#writeAhead(bytes, end);
+    if (batch.begins !== undefined) await this.#nameSegment(batch.begins);
+    this.#options.observer?.written(batch.length);
+  }
+
+  /** Writes records that fill the segment, and cuts it to their end. */
+  async #writeTail(bytes: Uint8Array, end: number): Promise<void> {
     const { clock, observer } = this.#options;
     const startedMs = clock.monotonic();
-    if (batch.isLast) await this.#file.write(bytes, this.#offset);
-    else await this.#writeAhead(bytes, end);
+    await this.#file.write(bytes, this.#offset);
     observer?.wrote(clock.monotonic() - startedMs);
     this.#offset = end;
-    if (batch.isLast) this.#file.truncate(end);
+    this.#file.truncate(end);
     await this.#sync(this.#file);
-    if (batch.begins !== undefined) await this.#nameSegment(batch.begins);
-    observer?.written(batch.length);
   }
 
   /** Writes records, and with them the next stretch of zeros when they reach beyond the last. */
   async #writeAhead(bytes: Uint8Array, end: number): Promise<void> {
-    const ahead = Math.min(ZEROS_SIZE, this.#segmentSize - end);
-    if (end <= this.#zeroedTo || ahead <= 0) return this.#file.write(bytes, this.#offset);
-    await this.#file.writeMany([bytes, zeros.subarray(0, ahead)], this.#offset);
-    this.#zeroedTo = end + ahead;
+    const { clock, observer, noSync, failpoints = failpointsOff } = this.#options;
+    const ahead = end <= this.#zeroedTo ? 0 : Math.max(0, Math.min(ZEROS_SIZE, this.#segmentSize - end));
+    const offset = this.#offset;
+    this.#offset = end;
+    if (ahead > 0) this.#zeroedTo = end + ahead;
+    // Failpoints sit between the two, and without syncs there is only one.
+    const isPlain = noSync !== true && failpoints.walBeforeSync === undefined && failpoints.walAfterSync === undefined;
+    const inOne = isPlain ? this.#file.writeDurably?.(bytes, offset, ahead) : undefined;
+    if (inOne !== undefined) {
+      const { writeMs, syncMs } = await inOne;
+      observer?.wrote(writeMs);
+      this.#synced(syncMs);
+      return;
+    }
+    const startedMs = clock.monotonic();
+    if (ahead === 0) await this.#file.write(bytes, offset);
+    else await this.#file.writeMany([bytes, zeros.subarray(0, ahead)], offset);
+    observer?.wrote(clock.monotonic() - startedMs);
+    await this.#sync(this.#file);
   }
 
   async #sync(file: DiskFile): Promise<void> {
-    const { clock, log, noSync, observer, failpoints = failpointsOff } = this.#options;
+    const { clock, noSync, failpoints = failpointsOff } = this.#options;
     if (noSync === true) return;
     const startedMs = clock.monotonic();
     if (failpoints.walBeforeSync !== undefined) await failpoints.walBeforeSync.pass();
     await file.datasync();
     if (failpoints.walAfterSync !== undefined) await failpoints.walAfterSync.pass();
-    const tookMs = clock.monotonic() - startedMs;
+    this.#synced(clock.monotonic() - startedMs);
+  }
+
+  #synced(tookMs: number): void {
+    const { log, observer } = this.#options;
     observer?.synced(tookMs);
     if (tookMs > SLOW_SYNC_MS) {
       log.warn("slow fdatasync", {
