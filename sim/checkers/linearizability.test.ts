@@ -215,3 +215,23 @@ test("a history in which one answer is changed is not linearizable", () => {
     { numRuns: 100 },
   );
 });
+
+test("of writes of unknown outcome those happened that leave the key as old as a reader saw it", () => {
+  const old = operation(1, 0, 1, put("a", "1"), done(2));
+  const deletion = operation(2, 2, null, { kind: "delete", key: "a" }, unknown);
+  const other = operation(3, 2, null, put("b", "1"), unknown);
+  const again = operation(4, 2, null, put("a", "2"), unknown);
+  const seen = { key: "a", value: "2", modRevision: 4, createRevision: 2, version: 2, lease: "0" };
+  const read = operation(
+    5,
+    5,
+    6,
+    { kind: "range", key: "a", isSerializable: true },
+    { kind: "ok", result: { kind: "range", revision: 4, count: 1, pairs: [seen] } },
+  );
+  const last = operation(1, 8, 9, put("c", "1"), done(5));
+  const operations = [old, deletion, other, again, read, last];
+  const result = checkLinearizability(operations, collectSeen(operations, []));
+  expect(result.kind).toBe("linearizable");
+  if (result.kind === "linearizable") expect(result.linearization.effects.get(3)?.[0]?.key).toBe("b");
+});

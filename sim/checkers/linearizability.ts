@@ -63,14 +63,18 @@ export interface Seen {
   readonly silences: readonly (KeyRange & { readonly from: number; readonly to: number })[];
   /** By key and modification revision: up to which revision (exclusive) readers still saw that. */
   readonly unchanged: ReadonlyMap<string, ReadonlyMap<number, number>>;
+  /** By key and revision of its creation: up to which revision (exclusive) it was not deleted. */
+  readonly alive: ReadonlyMap<string, ReadonlyMap<number, number>>;
 }
 
 interface SeenEvent {
   readonly type: "put" | "delete";
   readonly value?: string;
+  readonly createRevision?: number | undefined;
+  readonly version?: number | undefined;
 }
 
-export const nothingSeen: Seen = { events: new Map(), silences: [], unchanged: new Map() };
+export const nothingSeen: Seen = { events: new Map(), silences: [], unchanged: new Map(), alive: new Map() };
 
 /** An operation as the search sees it. */
 interface Candidate {
@@ -112,27 +116,48 @@ export function collectSeen(operations: readonly Operation[], watches: readonly 
     if (known === undefined) events.set(revision, new Map([[key, what]]));
     else known.set(key, what);
   };
+  const unchanged = new Map<string, Map<number, number>>();
+  const alive = new Map<string, Map<number, number>>();
   for (const { messages } of watches) {
     for (const message of messages) {
       if (message.kind !== "events") continue;
-      for (const { type, key, value, modRevision } of message.events) {
-        add(modRevision, key, type === "put" ? { type, value: value ?? "" } : { type });
+      for (const { type, key, value, modRevision, createRevision, version } of message.events) {
+        add(modRevision, key, type === "put" ? { type, value: value ?? "", createRevision, version } : { type });
+        if (type === "put" && createRevision !== undefined) extend(alive, key, createRevision, modRevision);
       }
     }
   }
-  const unchanged = new Map<string, Map<number, number>>();
   for (const { request, outcome } of operations) {
     if (outcome.kind !== "ok" || outcome.result.kind !== "range" || request.kind !== "range") continue;
     const { pairs, revision } = outcome.result;
     const end = (request.revision ? request.revision : revision) + 1;
-    for (const { key, value, modRevision } of pairs) {
-      add(modRevision, key, { type: "put", value });
-      let ends = unchanged.get(key);
-      if (ends === undefined) unchanged.set(key, (ends = new Map()));
-      ends.set(modRevision, Math.max(end, ends.get(modRevision) ?? 0));
+    for (const { key, value, modRevision, createRevision, version } of pairs) {
+      add(modRevision, key, { type: "put", value, createRevision, version });
+      extend(unchanged, key, modRevision, end);
+      extend(alive, key, createRevision, end);
     }
   }
-  return { events, silences: watches.flatMap(silenceOf), unchanged };
+  return { events, silences: watches.flatMap(silenceOf), unchanged, alive };
+}
+
+/** Remembers that what began at `from` lasted to `end` at least. */
+function extend(known: Map<string, Map<number, number>>, key: string, from: number, end: number): void {
+  let ends = known.get(key);
+  if (ends === undefined) known.set(key, (ends = new Map()));
+  ends.set(from, Math.max(end, ends.get(from) ?? 0));
+}
+
+function lasted(known: ReadonlyMap<string, ReadonlyMap<number, number>>, key: string, revision: number): boolean {
+  for (const [from, end] of known.get(key) ?? []) if (from < revision && revision < end) return true;
+  return false;
+}
+
+function isSamePut(event: WatchEvent, { value, createRevision, version }: SeenEvent): boolean {
+  return (
+    event.value === value &&
+    (createRevision === undefined || event.createRevision === createRevision) &&
+    (version === undefined || event.version === version)
+  );
 }
 
 function silenceOf({ key, end, startRevision, messages }: WatchRecord): Seen["silences"] {
@@ -312,18 +337,20 @@ class Search {
   #agreesWithSeen(events: readonly WatchEvent[]): boolean {
     const { revision } = this.#model;
     const seen = this.#seen.events.get(revision);
-    for (const [key, { type, value }] of seen ?? []) {
+    for (const [key, what] of seen ?? []) {
       const event = events.find((one) => one.key === key);
-      if (event === undefined || event.type !== type || (type === "put" && event.value !== value)) return false;
+      if (event === undefined || event.type !== what.type) return false;
+      if (what.type === "put" && !isSamePut(event, what)) return false;
+    }
+    for (const { type, key } of events) {
+      if (type === "delete" && lasted(this.#seen.alive, key, revision)) return false;
     }
     return events.every(({ key }) => seen?.has(key) === true || !this.#sawNothing(revision, key));
   }
 
   /** Whether somebody would have seen a change of this key. */
   #sawNothing(revision: number, key: string): boolean {
-    for (const [modRevision, end] of this.#seen.unchanged.get(key) ?? []) {
-      if (modRevision < revision && revision < end) return true;
-    }
+    if (lasted(this.#seen.unchanged, key, revision)) return true;
     return this.#seen.silences.some(
       (silence) => revision >= silence.from && revision < silence.to && covers(silence, key),
     );

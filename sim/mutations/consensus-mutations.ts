@@ -48,10 +48,14 @@ export const consensusMutations = {
   },
   "append-without-match": {
     what: "followers append behind an entry that is not the leader's",
-    hints: { faults: ["isolate", "moveLeader"], pace: { meanMs: 700, longestMs: 4_000 } },
+    hints: {
+      faults: ["isolate", "moveLeader", "pause"],
+      flags: ["--pre-vote=false"],
+      pace: { meanMs: 250, longestMs: 2_500 },
+    },
     plant: () =>
-      wrap(RaftLog.prototype, "matchTerm", function (this: RaftLog, _matchTerm, index) {
-        return index <= this.lastIndex();
+      wrap(RaftLog.prototype, "maybeAppend", function (this: RaftLog, maybeAppend, term, index, entries, committed) {
+        return maybeAppend.call(this, this.term(index) ?? term, index, entries, committed);
       }),
   },
   "missed-removal": {

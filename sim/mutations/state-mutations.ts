@@ -34,16 +34,15 @@ export const stateMutations = {
         if (!this.isDefragmenting) putRow.call(this, main, sub, tombstone, value);
       }),
   },
-  "page-freed-under-reader": {
-    what: "pages that a backup still reads are written anew",
-    hints: { faults: ["snapshot", "compact", "badNetwork"], pace: { meanMs: 300, longestMs: 3_000 } },
-    plant: () => {
-      const undos = [
-        wrap(Freelist.prototype, "addReader", () => undefined),
-        wrap(Freelist.prototype, "removeReader", () => undefined),
-      ];
-      return () => undos.forEach((undo) => undo());
-    },
+  "page-reused-at-once": {
+    what: "pages of the last commit are written anew before the next one is durable",
+    hints: { faults: restarts },
+    plant: () =>
+      wrap(Freelist.prototype, "free", function (this: Freelist, free, id, count, txid) {
+        const isSound = free.call(this, id, count, txid);
+        this.releasePending();
+        return isSound;
+      }),
   },
   "stale-page": {
     what: "a page of the database that was written anew is still served as it was",
