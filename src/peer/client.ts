@@ -46,6 +46,11 @@ export class PeerClient {
     this.#dialer = new HttpDialer(options);
   }
 
+  /** Gives up what is under way, and the connections. */
+  close(): void {
+    this.#dialer.close();
+  }
+
   async members(url: string, timeoutMs: number): Promise<ClusterMembers> {
     const response = await this.#get(url, "/members", timeoutMs);
     const members = parsed(() => parseMembers(response.body));
@@ -155,7 +160,7 @@ export class PeerClient {
 
   async #postLease(url: string, path: string, body: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
     const fields = [["Content-Type", "application/protobuf"]] as const;
-    const request = { method: "POST", base: peerUrlOf(url), path, fields, body } as const;
+    const request = { method: "POST", base: peerUrlOf(url), path, fields, body, isFrequent: true } as const;
     const response = await fetchWhole(this.#dialer, request, { timeoutMs, bodyBytesMax: leaseResponseBytesMax });
     const { status } = response.head;
     if (status === 408) throw new EtcdError("timeoutWaitAppliedIndex");

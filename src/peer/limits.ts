@@ -53,6 +53,12 @@ export const probeReportMs = 30_000;
 /** Difference of the wall clocks that is worth a warning. etcd. */
 export const clockDriftMaxMs = 1000;
 
+/**
+ * An answer on a connection that was kept: its other end may be gone without a word, which a dial would have found out. Leaders
+ * answer in milliseconds.
+ */
+export const reusedAnswerMs = 1000;
+
 /** Largest head (request or status line and fields) of a message. Go allows a megabyte; peers send under a kilobyte. */
 export const headBytesMax = 64 << 10;
 /** From the first byte of a request to the end of its head, which a member sends at once. etcd: five minutes for all of it. */

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { testPlatform } from "../../test/support/member.ts";
 import { listLogger } from "../../test/support/peer-cluster.ts";
 import type { Member } from "../membership/member.ts";
-import type { Listener } from "../platform/network.ts";
+import type { Connection, Listener } from "../platform/network.ts";
 import { EtcdError } from "../wire/errors.ts";
 import { PeerAnswerError, PeerClient } from "./client.ts";
 import { leaseRequestBytesMax } from "./limits.ts";
@@ -11,9 +11,10 @@ import { registerPages, type PeerServices } from "./pages.ts";
 import { PeerServer } from "./server.ts";
 
 const platform = testPlatform();
-const client = new PeerClient({ platform, dialTimeoutMs: 2000 });
+let client: PeerClient;
 const timeoutMs = 10_000;
 let server: PeerServer;
+let accepted: Connection[];
 let listener: Listener;
 let port: number;
 let url: string;
@@ -62,16 +63,20 @@ const services: PeerServices = {
 };
 
 beforeEach(async () => {
+  client = new PeerClient({ platform, dialTimeoutMs: 2000 });
   server = new PeerServer(platform);
   registerPages(server, services);
-  listener = await platform.network.listen({ host: "127.0.0.1", port: 0 }, (connection) =>
-    server.handleConnection(connection),
-  );
+  accepted = [];
+  listener = await platform.network.listen({ host: "127.0.0.1", port: 0 }, (connection) => {
+    accepted.push(connection);
+    server.handleConnection(connection);
+  });
   ({ port } = listener.address as { port: number });
   url = `http://127.0.0.1:${port}`;
 });
 
 afterEach(async () => {
+  client.close();
   server.close();
   await listener.close();
 });
@@ -288,4 +293,25 @@ test("an answer that is none, or too late, is an error and not a crash", async (
   await expect(client.versions(other, 100)).rejects.toThrow("context deadline exceeded");
   await listener.close();
   await expect(client.members(other, timeoutMs)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+});
+
+test("lease requests to one member go over the same connection, as many as are under way at a time", async () => {
+  for (let count = 0; count < 3; count++) expect(await client.renewLease(url, 77n, timeoutMs)).toBe(60);
+  await expect(client.renewLease(url, 1n, timeoutMs)).rejects.toMatchObject({ reason: "leaseNotFound" });
+  await client.leaseTimeToLive(url, 77n, true, timeoutMs);
+  expect(accepted).toHaveLength(1);
+  await Promise.all([1, 2, 3].map(() => client.renewLease(url, 77n, timeoutMs)));
+  await Promise.all([1, 2, 3].map(() => client.renewLease(url, 77n, timeoutMs)));
+  expect(accepted).toHaveLength(3);
+  await client.versions(url, timeoutMs);
+  expect(accepted).toHaveLength(4);
+});
+
+test("a connection that the other side has dropped is not used again", async () => {
+  await client.renewLease(url, 77n, timeoutMs);
+  accepted[0].destroy();
+  // The news may still be on its way; then the request fails, and whoever sent it tries again.
+  const answer = await client.renewLease(url, 77n, timeoutMs).catch(() => client.renewLease(url, 77n, timeoutMs));
+  expect(answer).toBe(60);
+  expect(accepted.length).toBeGreaterThan(1);
 });

@@ -150,6 +150,7 @@ export class ClusterSide {
   async stop(): Promise<void> {
     this.corruption.stop();
     this.#appliedWait.failAll("stopped");
+    this.#client.close();
     await this.peers.stop();
   }
 

@@ -1,6 +1,6 @@
 /**
- * The dialing side of HTTP/1.1: one request on one connection. Connections are not used again: the traffic that counts
- * flows in streams that stay open, and a peer's listener drops a connection after five idle seconds anyway.
+ * The dialing side of HTTP/1.1: one request on one connection. Connections are not used again, as the traffic that counts
+ * flows in streams that stay open; but those of requests that say so are, see idle-connections.ts.
  */
 import type { Clock, Timer } from "../../platform/clock.ts";
 import { NetworkError, type Address, type Connection } from "../../platform/network.ts";
@@ -8,6 +8,7 @@ import type { Platform } from "../../platform/platform.ts";
 import type { Dial } from "../types.ts";
 import { BodyReader, responseFraming } from "./body.ts";
 import { encodeHead, HeadReader, HttpSyntaxError, type ResponseHead } from "./head.ts";
+import { IdleConnections } from "./idle-connections.ts";
 
 export interface HttpRequest {
   readonly method: "GET" | "POST" | "PUT";
@@ -23,6 +24,8 @@ export interface HttpRequest {
   readonly body?: Uint8Array | undefined;
   /** The caller sends a body of its own in chunks, from `connected` on. */
   readonly streamsBody?: boolean | undefined;
+  /** Comes often: the connection may be one that answered before, and is kept for the next. Not with `streamsBody`. */
+  readonly isFrequent?: boolean | undefined;
 }
 
 /** What comes of a request. After `ended` or `failed`, which is called exactly once, nothing comes. */
@@ -44,17 +47,28 @@ export class HttpDialer {
   readonly #dial: Dial;
   readonly #dialTimeoutMs: number;
   readonly #open = new Set<HttpExchange>();
+  readonly #idle: IdleConnections;
 
   constructor(options: { platform: Platform; dialTimeoutMs: number; dial?: Dial | undefined }) {
     const { platform } = options;
     this.clock = platform.clock;
     this.#dialTimeoutMs = options.dialTimeoutMs;
+    this.#idle = new IdleConnections(this.clock);
     this.#dial = options.dial ?? ((_url, address, timeoutMs) => platform.network.connect(address, { timeoutMs }));
   }
 
   send(request: HttpRequest, handlers: ResponseHandlers): HttpExchange {
-    const exchange = new HttpExchange(request, handlers, this.clock, (self) => this.#open.delete(self));
+    const exchange = new HttpExchange(request, handlers, this.clock, (self, kept) => {
+      this.#open.delete(self);
+      if (kept !== undefined) this.#idle.keep(request.base.href, kept);
+    });
     this.#open.add(exchange);
+    const idle = request.isFrequent === true ? this.#idle.take(request.base.href) : undefined;
+    if (idle !== undefined) {
+      exchange.isReused = true;
+      exchange.start(idle);
+      return exchange;
+    }
     this.#dial(request.base, addressOf(request.base), this.#dialTimeoutMs).then(
       (connection) => exchange.start(connection),
       (error: unknown) => exchange.fail(error instanceof Error ? error : new Error(String(error))),
@@ -62,8 +76,9 @@ export class HttpDialer {
     return exchange;
   }
 
-  /** Gives up all requests that are under way; their handlers hear of it. */
+  /** Gives up all requests that are under way; their handlers hear of it. No connection is kept any more. */
   close(): void {
+    this.#idle.close();
     for (const exchange of this.#open) exchange.fail(new Error("stopped"));
   }
 }
@@ -72,17 +87,27 @@ export class HttpDialer {
 export class HttpExchange {
   /** Monotonic time of the last byte that came; the time of connecting before. */
   lastReceivedMs: number;
+  /** The connection had answered another request before: it may be broken without anybody knowing. */
+  isReused = false;
   readonly #request: HttpRequest;
   readonly #handlers: ResponseHandlers;
   readonly #clock: Clock;
-  readonly #over: (self: HttpExchange) => void;
+  /** With the connection, when it can take another request. */
+  readonly #over: (self: HttpExchange, kept: Connection | undefined) => void;
   readonly #head = new HeadReader();
   #connection: Connection | undefined;
   #body: BodyReader | undefined;
   #timer: Timer | undefined;
   #isOver = false;
+  /** The other side goes on with the connection. */
+  #isKept = false;
 
-  constructor(request: HttpRequest, handlers: ResponseHandlers, clock: Clock, over: (self: HttpExchange) => void) {
+  constructor(
+    request: HttpRequest,
+    handlers: ResponseHandlers,
+    clock: Clock,
+    over: (self: HttpExchange, kept: Connection | undefined) => void,
+  ) {
     this.#request = request;
     this.#handlers = handlers;
     this.#clock = clock;
@@ -128,9 +153,7 @@ export class HttpExchange {
   /** Gives up silently. False when it was over already. */
   cancel(): boolean {
     if (this.#isOver) return false;
-    this.#isOver = true;
-    this.#over(this);
-    this.#timer?.cancel();
+    this.#finish(undefined);
     this.#connection?.destroy();
     return true;
   }
@@ -155,8 +178,10 @@ export class HttpExchange {
         this.#receiveHead(this.#head.response());
         if (this.#isOver) return;
       }
-      this.#body.push(chunk, position, this.#sink);
-      if (this.#body.done) this.#end();
+      position = this.#body.push(chunk, position, this.#sink);
+      if (!this.#body.done) return;
+      if (this.#isKept && position === chunk.length) this.#endKept();
+      else this.#end();
     } catch (error) {
       if (!(error instanceof HttpSyntaxError)) throw error; // not the peer's fault
       this.fail(error);
@@ -170,6 +195,7 @@ export class HttpExchange {
   #receiveHead(head: ResponseHead): void {
     if (head.status < 200) return; // 100 Continue: the real one follows
     this.#body = new BodyReader(responseFraming(head.status, head.fields));
+    this.#isKept = this.#request.isFrequent === true && head.fields.get("connection")?.toLowerCase() !== "close";
     this.#handlers.head(head);
   }
 
@@ -186,6 +212,18 @@ export class HttpExchange {
 
   #end(): void {
     if (this.cancel()) this.#handlers.ended();
+  }
+
+  #endKept(): void {
+    if (this.#isOver) return;
+    this.#finish(this.#connection);
+    this.#handlers.ended();
+  }
+
+  #finish(kept: Connection | undefined): void {
+    this.#isOver = true;
+    this.#timer?.cancel();
+    this.#over(this, kept);
   }
 }
 

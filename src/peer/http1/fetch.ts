@@ -1,5 +1,6 @@
-/** A whole request and its whole answer, for what is asked rarely. */
+/** A whole request and its whole answer. */
 import { joinBytes } from "../../base/bytes.ts";
+import { reusedAnswerMs } from "../limits.ts";
 import type { HttpDialer, HttpRequest } from "./client.ts";
 import { HttpSyntaxError, type ResponseHead } from "./head.ts";
 
@@ -15,7 +16,11 @@ export interface FetchLimits {
   readonly bodyBytesMax: number;
 }
 
-/** @throws by rejection: a NetworkError, or an {@link HttpSyntaxError} for an answer that is none or too large. */
+/**
+ * A frequent request whose kept connection turns out to be broken fails as on a broken network: who sends it tries again.
+ *
+ * @throws by rejection: a NetworkError, or an {@link HttpSyntaxError} for an answer that is none or too large.
+ */
 export function fetchWhole(dialer: HttpDialer, request: HttpRequest, limits: FetchLimits): Promise<HttpResponse> {
   return new Promise((resolve, reject) => {
     const parts: Uint8Array[] = [];
@@ -39,6 +44,7 @@ export function fetchWhole(dialer: HttpDialer, request: HttpRequest, limits: Fet
       },
       failed: reject,
     });
-    if (limits.timeoutMs !== undefined) exchange.expireIn(limits.timeoutMs, "context deadline exceeded");
+    const timeoutMs = exchange.isReused ? Math.min(limits.timeoutMs ?? Infinity, reusedAnswerMs) : limits.timeoutMs;
+    if (timeoutMs !== undefined) exchange.expireIn(timeoutMs, "context deadline exceeded");
   });
 }
