@@ -69,8 +69,9 @@ describe.skipIf(isSkipped)(title, { timeout: 5 * patienceMs }, () => {
   test("a member that lost the others tells who wants a leader, and serves who does not", async () => {
     const printed: string[][] = [];
     for (const command of [theGoEtcd("3.6").etcd, undefined]) {
-      cluster = await TestCluster.found([command, command, command]);
-      const [left, ...gone] = cluster.members;
+      const started = await TestCluster.found([command, command, command]);
+      cluster = started;
+      const [left, ...gone] = started.members;
       const child = spawn(client, ["leader", left.endpoint], { stdio: ["pipe", "pipe", "inherit"] });
       let stdout = "";
       const said = (text: string): Promise<void> =>
@@ -87,11 +88,11 @@ describe.skipIf(isSkipped)(title, { timeout: 5 * patienceMs }, () => {
       for (const member of gone) await member.kill();
       child.stdin.write("\n");
       await said("waiting");
-      await Promise.all(gone.map((member) => cluster?.start(member, command)));
+      await Promise.all(gone.map((member) => started.start(member, command)));
       child.stdin.write("\n");
       await new Promise((resolve) => child.once("close", resolve));
       printed.push(stdout.split("\n"));
-      await cluster.close();
+      await started.close();
     }
     expect(printed[1]).toEqual(printed[0]);
     expect(printed[1].join("\n")).toContain("the patient one sees back");
