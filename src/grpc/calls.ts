@@ -78,6 +78,8 @@ export interface StreamCall extends CallContext {
   onDrain(callback: () => void): void;
   /** Message bytes accepted and not yet handed to the socket (they wait for the peer's flow control). */
   readonly bufferedBytes: number;
+  /** So much waits on the call's connection, or in all of the server, that what can be made later should be made later. */
+  readonly isCrowded: boolean;
   /** Ends with status OK after everything sent so far. */
   end(): void;
 }

@@ -27,6 +27,10 @@ abstract class StreamingCall extends ServerCall implements StreamCall {
     return this.queuedBytes;
   }
 
+  get isCrowded(): boolean {
+    return this.session.isCrowded;
+  }
+
   onMessage(callback: (message: Uint8Array) => void): void {
     this.#messageCallback = callback;
   }

@@ -36,6 +36,8 @@ import type { Http2Stream } from "./stream.ts";
 
 /** After GOAWAY and our FIN the peer has this long to close before we do. */
 const lingerMs = 1000;
+/** Of a connection's queues. */
+const crowdedBytes = 16 * 1024 * 1024;
 
 export class Http2Session {
   readonly connection: Connection;
@@ -122,6 +124,12 @@ export class Http2Session {
   /** Bytes queued in streams, waiting for windows or the socket. */
   get queuedBytes(): number {
     return this.scheduler.queuedBytes;
+  }
+
+  /** This connection's queues, or those of all, are far from empty, and far from the limit at which connections are closed. */
+  get isCrowded(): boolean {
+    const { bytes, bytesMax } = this.#sharedQueue;
+    return this.scheduler.queuedBytes > crowdedBytes || bytes > bytesMax / 2;
   }
 
   /** The highest stream the peer opened. */

@@ -225,6 +225,9 @@ export class LocalStreamCall extends LocalCall implements StreamCall {
 
   // ---- What the handler sees -------------------------------------------------------------------------------------
 
+  /** Its client's connection carries nothing else. */
+  readonly isCrowded = false;
+
   get bufferedBytes(): number {
     return this.#output.bufferedBytes;
   }

@@ -58,12 +58,28 @@ export function registerServices(server: GrpcServer, member: Member, options: Se
   return { hub, clientRequests, metrics, authRevision: () => member.auth.revision, slowReads };
 }
 
-/** Watches that catch up read a slice of history in each turn of the loop, so that nothing else is late. */
+/** Watches that are behind and have no room are looked at again after this; etcd's period. */
+const retryMs = 100;
+
+/**
+ * Watches that catch up read a slice of history in each turn of the loop, so that nothing else is late. A stream that drains
+ * says so, but a watch may also wait for the queues of others.
+ */
 function driveInTurns(hub: WatchHub, { platform }: Member): void {
   let isScheduled = false;
   const run = (): void => {
     isScheduled = false;
     if (hub.step()) schedule();
+    else if (hub.slowWatcherCount > 0) retry();
+  };
+  let isRetrying = false;
+  const retry = (): void => {
+    if (isRetrying) return;
+    isRetrying = true;
+    platform.clock.setTimer(() => {
+      isRetrying = false;
+      schedule();
+    }, retryMs);
   };
   const schedule = (): void => {
     if (isScheduled) return;

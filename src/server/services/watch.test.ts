@@ -46,6 +46,30 @@ test("a watcher that stops reading costs bounded memory, delays nobody, and miss
   expect(hub.slowWatcherCount).toBe(0);
 });
 
+test("many watchers on one connection that nobody reads cost bounded memory together, and miss nothing", async () => {
+  const running = await ServiceMember.start();
+  const { client } = running.connect();
+  const slow = running.connect().client;
+  const watches = Array.from({ length: 24 }, () => {
+    const stream = new TypedStream(slow, methods.watch);
+    stream.send({ createRequest: { key: Buffer.from("k") } });
+    return stream;
+  });
+  for (const stream of watches) expect((await running.run(stream.next())).created).toBe(true);
+  const valueBytes = 64 * 1024;
+  const count = 100;
+  for (let round = 0; round < count; round++) await running.run(put(client, "k", value(valueBytes)));
+  const { hub } = running.services;
+  // Beyond what their windows let through: 16 MiB for the connection, not 1 MiB for each.
+  const heldBytes = hub.eventsDelivered * valueBytes - watches.length * clientWindowBytes;
+  expect(heldBytes).toBeLessThanOrEqual((16 << 20) + valueBytes);
+  expect(hub.slowWatcherCount).toBe(watches.length);
+
+  const all = Array.from({ length: count }, (_, index) => index + 2);
+  for (const stream of watches) expect(await running.run(events(stream, count))).toEqual(all);
+  expect(hub.slowWatcherCount).toBe(0);
+});
+
 test("progress is notified every interval, and not after one in which events came", async () => {
   const running = await ServiceMember.start({ watchProgressNotifyIntervalMs: 1000 });
   const { client } = running.connect();

@@ -91,7 +91,7 @@ class WatchSession implements WatchSink {
   }
 
   get hasRoom(): boolean {
-    return this.#call.bufferedBytes < waitingBytesMax;
+    return this.#call.bufferedBytes < waitingBytesMax && !this.#call.isCrowded;
   }
 
   request(bytes: Uint8Array): void {
