@@ -32,7 +32,8 @@ export interface SoakPlace {
 }
 
 const clockTicksPerSecond = 100;
-const readyTimeoutMs = 60_000;
+/** A machine that does other things may hold a member for long. */
+const readyTimeoutMs = 300_000;
 
 /**
  * Runs in the member: its source is handed over, so it uses nothing from outside itself. The heap is collected first, so
