@@ -3,6 +3,7 @@
  * gateway, handshakes that never end.
  */
 import { readFileSync } from "node:fs";
+import { connect as connectHttp2 } from "node:http2";
 import { request } from "node:https";
 import { connect as connectPlain } from "node:net";
 import { connect as connectTls } from "node:tls";
@@ -122,6 +123,18 @@ describe.skipIf(certificatesMissing !== undefined)(title, { timeout: 3 * patienc
     expect(await server.waitForLine("rejected connection")).toBe(true);
   });
 
+  function statusOverHttp2(port: number, pair: Pair, path: string, headers: object): Promise<number> {
+    const ca = readFileSync(authority.cert);
+    const session = connectHttp2(`https://127.0.0.1:${port}`, { ca, ...identity(pair) });
+    return new Promise<number>((resolve, reject) => {
+      session.on("error", reject);
+      const stream = session.request({ ":method": "POST", ":path": path, ...headers });
+      stream.on("error", reject);
+      stream.on("response", (fields) => resolve(fields[":status"] ?? 0));
+      stream.end("{}");
+    }).finally(() => session.destroy());
+  }
+
   test("a certificate named root makes nobody root by the gateway (CVE-2018-16886)", async () => {
     const change = (path: string, body: object): Promise<Answer | undefined> =>
       ask(httpPort, good, `/v3/${path}`, body);
@@ -134,6 +147,7 @@ describe.skipIf(certificatesMissing !== undefined)(title, { timeout: 3 * patienc
       expect(answer?.status).not.toBe(200);
       expect(answer?.body).not.toContain("c2VjcmV0");
       expect((await ask(httpPort, named, "/v3/auth/disable", {}, headers))?.status).not.toBe(200);
+      expect(await statusOverHttp2(httpPort, named, "/v3/auth/disable", headers)).toBe(400);
     }
   });
 

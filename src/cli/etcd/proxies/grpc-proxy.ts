@@ -227,7 +227,7 @@ class Doors {
 
   serve(grpc: GrpcServer, http: HttpServer, metrics: HttpServer): void {
     this.#clients.serve({ grpc, http });
-    this.#metrics.serve({ http: metrics });
+    this.#metrics.serve({ grpc, http: metrics, takesCalls: false });
     if (this.#given.text("metrics-addr") !== "") this.#log.info("gRPC proxy server metrics URL serving");
   }
 
