@@ -8,8 +8,8 @@
  *
  * Everything that arrives in one turn of the event loop is one Ready, so one WAL write; while a sync is under way the
  * WAL collects what comes and syncs it next. Nothing here waits: a read or a heartbeat goes out while a sync hangs, and
- * applying yields after {@link APPLY_SLICE_MS}. Messages to peers leave before anything is applied; only appends behind
- * entries that are being synced wait for that (append-hold.ts).
+ * applying yields after {@link APPLY_SLICE_MS}. Messages to peers leave before anything is applied, but for two kinds:
+ * appends behind entries that are being synced wait for that (append-hold.ts), and a commit index alone for the answers.
  *
  * A snapshot replaces log and state machine; what comes behind it waits until both are replaced:
  *
@@ -74,6 +74,9 @@ export interface RaftLoopHandlers {
   /** The member cannot go on. Called once; nothing is handled afterwards. */
   fatal(error: Error): void;
 }
+
+/** With so few entries to apply, clients hear of a commit before the followers. */
+const ANSWERED_FIRST_MAX = 8;
 
 const none: Message[] = [];
 
@@ -176,8 +179,12 @@ export class RaftLoop {
     this.#handlers.beforeReady(this.#clock.monotonic());
     do {
       while (this.#node.hasReady()) this.#handleReady(this.#node.ready());
-      this.#sendOutbox();
-      if (!this.#applySlice()) return this.schedule();
+      this.#hold.releaseTo(this.#outbox);
+      // Answers leave in microtasks of this turn, which come before this one.
+      if (!this.#answersFirst()) this.#sendOutbox();
+      const isApplied = this.#applySlice();
+      if (this.#outbox.length > 0) queueMicrotask(this.#sendLater);
+      if (!isApplied) return this.schedule();
     } while (this.#node.hasReady());
   }
 
@@ -213,8 +220,21 @@ export class RaftLoop {
     this.#hold.end();
   }
 
+  /**
+   * A commit index without entries holds up nobody but those who follow: a client alone gets its answer before the leader
+   * spends two writes on that.
+   */
+  #answersFirst(): boolean {
+    if (this.#applying.length !== 1 || this.#applying[0].message.entries.length > ANSWERED_FIRST_MAX) return false;
+    for (const { type, entries } of this.#outbox) if (type !== MessageType.App || entries.length > 0) return false;
+    return this.#outbox.length > 0;
+  }
+
+  readonly #sendLater = (): void => {
+    if (!this.#isStopped) this.#sendOutbox();
+  };
+
   #sendOutbox(): void {
-    this.#hold.releaseTo(this.#outbox);
     const { raftBeforeLeaderSend, raftBeforeFollowerSend } = this.#failpoints;
     (this.#node.isLeader ? raftBeforeLeaderSend : raftBeforeFollowerSend)?.hit();
     if (this.#outbox.length === 0) return;
