@@ -231,7 +231,12 @@ export class RaftLoop {
   }
 
   readonly #sendLater = (): void => {
-    if (!this.#isStopped) this.#sendOutbox();
+    if (this.#isStopped) return;
+    try {
+      this.#sendOutbox();
+    } catch (error) {
+      this.#fail(error);
+    }
   };
 
   #sendOutbox(): void {
