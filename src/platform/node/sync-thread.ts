@@ -15,7 +15,7 @@
  * from sources, from the build and from a bundle alike.
  */
 import { Worker } from "node:worker_threads";
-import { DiskError, type DurableWrite } from "../disk.ts";
+import type { DurableWrite } from "../disk.ts";
 import type { Logger } from "../logger.ts";
 
 /** Writes until the thread is started: a start, and tools, do without. */
@@ -24,7 +24,10 @@ const STARTS_AFTER_WRITES = 64;
 const BYTES_MAX = 1 << 20;
 const ZEROS_MAX = 1 << 20;
 
-/** Shared memory: six 32-bit words, two 64-bit floats of which the first is position or first duration, the bytes. */
+/**
+ * Shared memory: the words, two 64-bit floats, the bytes. The floats are the position (first) on the way there, and the two
+ * durations on the way back.
+ */
 const Word = { turn: 0, descriptor: 1, length: 2, zeros: 3 } as const;
 const NUMBERS_OFFSET = 32;
 const BYTES_OFFSET = 64;
@@ -142,7 +145,8 @@ export class SyncThread {
   /** Nobody knows how far a write came that was under way. */
   #ended(error: Error | undefined): void {
     this.#isReady = false;
-    this.#waiting?.reject(new DiskError("EIO", "", "the thread that writes the log has ended", { cause: error }));
+    const waiting = this.#waiting;
+    waiting?.reject(waiting.toError({ code: "EIO", message: "the thread that writes the log has ended" }));
     this.#waiting = undefined;
     if (this.#hasEnded) return;
     this.#hasEnded = true;
