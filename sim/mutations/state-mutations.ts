@@ -2,6 +2,7 @@
 import { Lessor } from "../../src/lease/lessor.ts";
 import { Store } from "../../src/mvcc/store.ts";
 import { WatchHub } from "../../src/mvcc/watch/watch-hub.ts";
+import { Freelist } from "../../src/storage/bbolt/freelist.ts";
 import { PageCache } from "../../src/storage/bbolt/page-cache.ts";
 import { Backend } from "../../src/storage/backend/backend.ts";
 import { buckets } from "../../src/storage/backend/bucket.ts";
@@ -31,6 +32,16 @@ export const stateMutations = {
     plant: () =>
       wrap(Backend.prototype, "putRow", function (this: Backend, putRow, main, sub, tombstone, value) {
         if (!this.isDefragmenting) putRow.call(this, main, sub, tombstone, value);
+      }),
+  },
+  "page-reused-at-once": {
+    what: "pages of the last commit are written anew before the next one is durable",
+    hints: { faults: restarts },
+    plant: () =>
+      wrap(Freelist.prototype, "free", function (this: Freelist, free, id, count, txid) {
+        const isSound = free.call(this, id, count, txid);
+        this.releasePending();
+        return isSound;
       }),
   },
   "stale-page": {
