@@ -260,9 +260,16 @@ export const mutations = {
     plant: () => wrap(Lessor.prototype, "takeExpired", () => []),
   },
   "lease-trusts-old-leader": {
-    what: "a leader renews leases without making sure that it still leads",
-    hints: { faults: ["sleepAlone"], pace: { meanMs: 4_000, longestMs: 10_000 } },
-    plant: () => wrap(LeaderLease.prototype, "isSure", () => true),
+    what: "who has led once goes on renewing leases, as if it still led",
+    hints: { faults: partitions },
+    plant: () => {
+      const sure = wrap(LeaderLease.prototype, "isSure", () => true);
+      const primary = wrap(Lessor.prototype, "demote", () => undefined);
+      return () => {
+        primary();
+        sure();
+      };
+    },
   },
   "lease-forgets-key": {
     what: "now and then a key is not attached to its lease",
