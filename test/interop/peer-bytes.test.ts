@@ -24,8 +24,8 @@ const typeNames = new Map<number, string>(Object.entries(MessageType).map(([name
 /** Those that are dialed once and for all, and hold the traffic. */
 const streams = ["/raft/stream/message/ID", "/raft/stream/msgapp/ID"];
 
-/** What members ask beside them in a quiet cluster; Go asks for leases over connections that served another request before. */
-const pages = ["/raft/probing", "/version"];
+/** Asked over connections of its own; others share one, of which only the first request is read here. */
+const pages = ["/raft/probing"];
 
 let members: ServerProcess[] = [];
 let relays: Server[] = [];
@@ -163,7 +163,8 @@ function shapeOf(message: Buffer): string {
           .join()})`
       : `${field}`;
   });
-  return `${type} ${fields.join()}`;
+  // How many entries, and whether a context: chance decides.
+  return `${type} ${fields.join()}`.replace(/(?:,7\(1,2,3\))+/, "").replace(",11,12,13", ",11,13");
 }
 
 function fieldsOf(bytes: Buffer, name: (field: number, value: number | Buffer) => string): string[] {
