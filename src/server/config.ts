@@ -152,7 +152,7 @@ export const memberConfigDefaults = {
   backendBatchIntervalMs: 100,
   backendBatchLimit: 10_000,
   bootstrapDefragThresholdMegabytes: 0,
-  pageCacheBytes: 24 * 1024 * 1024,
+  pageCacheBytes: 48 * 1024 * 1024,
   unsafeNoFsync: false,
   maxRequestBytes: 1_572_864,
   maxTxnOps: 128,
