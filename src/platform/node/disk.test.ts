@@ -73,6 +73,18 @@ test("one write at a time is made durable in one go", async () => {
   file.close();
 });
 
+test("all disks of a process share one thread", async () => {
+  const file = disk.open(join(directory, "f"), "createNew");
+  await writeDurably(file, text("first"), 0, 0);
+  const other = new NodeDisk(createStderrLogger("error")).open(join(directory, "g"), "createNew");
+  const taken = other.writeDurably?.(text("second"), 0, 0);
+  expect(taken).toBeDefined();
+  await taken;
+  expect(other.size()).toBe(6);
+  other.close();
+  file.close();
+});
+
 test("a write that fails in the thread says what the system said", async () => {
   const path = join(directory, "f");
   disk.open(path, "createNew").close();

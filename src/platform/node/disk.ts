@@ -10,7 +10,7 @@ import { getSystemErrorMap } from "node:util";
 import { type Disk, DiskError, type DiskFile, type DurableWrite, type FileStatus, type OpenMode } from "../disk.ts";
 import type { Logger } from "../logger.ts";
 import { tryFlock } from "./flock.ts";
-import { SyncThread, type SystemFailure } from "./sync-thread.ts";
+import { syncThread, type SystemFailure } from "./sync-thread.ts";
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL } = fs.constants;
 const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
@@ -22,16 +22,14 @@ const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
 
 export class NodeDisk implements Disk {
   readonly #log: Logger;
-  readonly #syncThread: SyncThread;
 
   constructor(log: Logger) {
     this.#log = log;
-    this.#syncThread = new SyncThread(log);
   }
 
   open(path: string, mode: OpenMode, permissions = 0o600): DiskFile {
     const descriptor = translate(path, () => fs.openSync(path, OPEN_FLAGS[mode], permissions));
-    return new NodeFile(path, descriptor, this.#log, this.#syncThread);
+    return new NodeFile(path, descriptor, this.#log);
   }
 
   exists(path: string): boolean {
@@ -91,14 +89,12 @@ class NodeFile implements DiskFile {
   readonly path: string;
   readonly #descriptor: number;
   readonly #log: Logger;
-  readonly #syncThread: SyncThread;
   #open = true;
 
-  constructor(path: string, descriptor: number, log: Logger, syncThread: SyncThread) {
+  constructor(path: string, descriptor: number, log: Logger) {
     this.path = path;
     this.#descriptor = descriptor;
     this.#log = log;
-    this.#syncThread = syncThread;
   }
 
   size(): number {
@@ -161,7 +157,14 @@ class NodeFile implements DiskFile {
   }
 
   writeDurably(source: Uint8Array, position: number, zeros: number): Promise<DurableWrite> | undefined {
-    return this.#syncThread.write({ descriptor: this.#descriptor, source, position, zeros, toError: this.#toError });
+    return syncThread.write({
+      descriptor: this.#descriptor,
+      source,
+      position,
+      zeros,
+      toError: this.#toError,
+      log: this.#log,
+    });
   }
 
   sync(): Promise<void> {

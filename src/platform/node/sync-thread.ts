@@ -11,7 +11,8 @@
  * must not. `O_DSYNC` would do with one call, but a sync is to be seen by whoever measures or delays it.
  *
  * The thread starts when so much is written that it pays, keeps no process alive while it has nothing to do, and takes
- * one write at a time; whatever it does not take goes the way of the pool. Its program stands in a string: it must run
+ * one write at a time; whatever it does not take goes the way of the pool. There is one in a process: a thread waits until the
+ * process ends, and a test run that starts hundreds of members would gather as many. Its program stands in a string: it must run
  * from sources, from the build and from a bundle alike.
  */
 import { Worker } from "node:worker_threads";
@@ -80,10 +81,12 @@ export interface ThreadWrite {
   /** Bytes of zero behind `source`. */
   readonly zeros: number;
   readonly toError: (failure: SystemFailure) => Error;
+  /** Hears when the thread ends, if this was the last write it took. */
+  readonly log: Logger;
 }
 
-export class SyncThread {
-  readonly #log: Logger;
+class SyncThread {
+  #log: Logger | undefined;
   #worker: Worker | undefined;
   #writes = 0;
   /** Runs and waits for work. */
@@ -95,15 +98,12 @@ export class SyncThread {
   #numbers = new Float64Array(this.#memory);
   #bytes = new Uint8Array(this.#memory);
 
-  constructor(log: Logger) {
-    this.#log = log;
-  }
-
   /** @returns undefined when it is not taken, and nothing was done. The bytes are copied before this returns. */
-  write({ descriptor, source, position, zeros, toError }: ThreadWrite): Promise<DurableWrite> | undefined {
+  write({ descriptor, source, position, zeros, toError, log }: ThreadWrite): Promise<DurableWrite> | undefined {
     if (++this.#writes === STARTS_AFTER_WRITES) this.#start();
     if (!this.#isReady || source.length > BYTES_MAX || zeros > ZEROS_MAX) return undefined;
     this.#isReady = false;
+    this.#log = log;
     this.#bytes.set(source);
     const words = this.#words;
     words[Word.descriptor] = descriptor;
@@ -150,6 +150,8 @@ export class SyncThread {
     this.#waiting = undefined;
     if (this.#hasEnded) return;
     this.#hasEnded = true;
-    this.#log.warn("the thread that writes the log has ended; writing goes on without it", { error });
+    this.#log?.warn("the thread that writes the log has ended; writing goes on without it", { error });
   }
 }
+
+export const syncThread = new SyncThread();
