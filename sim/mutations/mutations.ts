@@ -16,13 +16,11 @@ import { RaftLog } from "../../src/raft/log.ts";
 import { Raft } from "../../src/raft/raft.ts";
 import { Tracker } from "../../src/raft/tracker.ts";
 import { Backend } from "../../src/storage/backend/backend.ts";
-import { buckets } from "../../src/storage/backend/bucket.ts";
-import { metaKeys } from "../../src/storage/backend/schema.ts";
 import { Wal } from "../../src/storage/wal/wal.ts";
 import { NONE } from "../../src/wire/raft/types.ts";
 import { wrap } from "../world/wrap.ts";
 import { consensusMutations } from "./consensus-mutations.ts";
-import { every, type Mutation, onFiles, partitions, restarts } from "./mutation.ts";
+import { every, type Mutation, onConsistentIndex, onFiles, partitions, restarts } from "./mutation.ts";
 import { stateMutations } from "./state-mutations.ts";
 
 export const mutations = {
@@ -205,16 +203,7 @@ export const mutations = {
   "index-ahead-of-data": {
     what: "the database claims to hold one entry more than it does",
     hints: { faults: restarts },
-    plant: () =>
-      wrap(Backend.prototype, "put", function (this: Backend, put, bucket, key, value) {
-        if (bucket !== buckets.meta || Buffer.compare(key, metaKeys.consistentIndex) !== 0) {
-          put.call(this, bucket, key, value);
-          return;
-        }
-        const more = Buffer.alloc(8);
-        more.writeBigUInt64BE(Buffer.from(value).readBigUInt64BE() + 1n);
-        put.call(this, bucket, key, more);
-      }),
+    plant: () => onConsistentIndex((index) => index + 1n),
   },
   "lost-page-write": {
     what: "now and then a write to the database file does not happen",

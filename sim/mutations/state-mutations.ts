@@ -6,25 +6,14 @@ import { Freelist } from "../../src/storage/bbolt/freelist.ts";
 import { PageCache } from "../../src/storage/bbolt/page-cache.ts";
 import { Backend } from "../../src/storage/backend/backend.ts";
 import { buckets } from "../../src/storage/backend/bucket.ts";
-import { metaKeys } from "../../src/storage/backend/schema.ts";
 import { wrap } from "../world/wrap.ts";
-import { every, type Mutation, restarts } from "./mutation.ts";
+import { every, type Mutation, onConsistentIndex, restarts } from "./mutation.ts";
 
 export const stateMutations = {
   "index-behind-data": {
     what: "the database holds effects of an entry that it does not claim to hold",
     hints: { faults: restarts },
-    plant: () =>
-      wrap(Backend.prototype, "put", function (this: Backend, put, bucket, key, value) {
-        if (bucket !== buckets.meta || Buffer.compare(key, metaKeys.consistentIndex) !== 0) {
-          put.call(this, bucket, key, value);
-          return;
-        }
-        const less = Buffer.alloc(8);
-        const index = Buffer.from(value).readBigUInt64BE();
-        less.writeBigUInt64BE(index > 1n ? index - 1n : index);
-        put.call(this, bucket, key, less);
-      }),
+    plant: () => onConsistentIndex((index) => (index > 1n ? index - 1n : index)),
   },
   "defrag-loses-writes": {
     what: "what is written while the database is defragmented does not reach the new file",
